@@ -1,0 +1,74 @@
+"""From named covariates to a design matrix.
+
+Belongs here: the expansion of covariates by formulaic, the same way for every model. Does not belong here: checks of
+outcomes, times and groups (`_frames`), or anything that is estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from formulaic import Formula
+
+from pipelines.models._frames import Floats, ModelInputError, require_columns
+
+
+def design_matrix(frame: pl.DataFrame, covariates: Sequence[str]) -> tuple[Floats, list[str]]:
+    """Return the covariates as a matrix without intercept, shape (n, p), and its p term names.
+
+    Each covariate is a column's name or a formulaic term over columns (`age:sex`, `I(age**2)`). Numbers and booleans
+    stay one column; strings and Enums are treatment-coded as `sex[T.male]` against their first level (an Enum's own
+    order, else alphabetical). Levels without rows are dropped first, so that no column is empty.
+
+    Raises:
+        ModelInputError: unknown columns, missing or infinite values (columns are named), or a term that cannot be read.
+    """
+    if isinstance(covariates, str):
+        raise ModelInputError("Give the covariates as a list of names, not as one string.")
+    if not covariates:
+        require_columns(frame, [])
+        return np.empty((frame.height, 0)), []
+    formula, used = _formula(frame, covariates)
+    require_columns(frame, used)
+    matrix = formula.get_model_matrix(_pandas_columns(frame.select(used)), output="pandas", na_action="raise")
+    names = [name for name in matrix.columns if name != "Intercept"]
+    values = np.asarray(matrix[names], dtype=np.float64)
+    infinite = [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()]
+    if infinite:
+        raise ModelInputError(f"Values that are not finite in {', '.join(infinite)}; mend these rows first.")
+    return values, names
+
+
+def _formula(frame: pl.DataFrame, covariates: Sequence[str]) -> tuple[Formula, list[str]]:
+    """Return the formula (with its intercept, so that factors are coded against a reference) and the columns used."""
+    terms = [f"`{name}`" if name in frame.columns else name for name in covariates]
+    try:
+        formula = Formula("1 + " + " + ".join(terms))
+        used = sorted(str(name) for name in formula.required_variables)
+    except Exception:
+        raise ModelInputError(f"The covariates {', '.join(covariates)} cannot be read as model terms.") from None
+    return formula, used
+
+
+def _pandas_columns(frame: pl.DataFrame) -> pd.DataFrame:
+    """Return a pandas frame with booleans as 0 and 1 and factors without empty levels (formulaic is fast on pandas)."""
+    columns = {}
+    for series in frame:
+        if series.dtype in (pl.String, pl.Categorical, pl.Enum):
+            columns[series.name] = _pandas_factor(series)
+        elif series.dtype.is_numeric() or series.dtype == pl.Boolean:
+            columns[series.name] = pd.Series(series.cast(pl.Float64).to_numpy())
+        else:
+            raise ModelInputError(f"Column {series.name} must be numeric or categorical, it is {series.dtype}.")
+    return pd.DataFrame(columns)
+
+
+def _pandas_factor(series: pl.Series) -> pd.Series:
+    """Return a pandas categorical whose levels are those that occur, in order."""
+    ordered = series.cast(pl.String) if series.dtype == pl.Categorical else series
+    levels = ordered.unique().sort().cast(pl.String).to_list()
+    codes = ordered.rank("dense").to_numpy().astype(np.int64) - 1
+    return pd.Series(pd.Categorical.from_codes(codes.tolist(), categories=pd.Index(levels)))
