@@ -1,0 +1,507 @@
+"""The study protocol: read from TOML, validated, hashed, and laid out as the `protocol.*` tables that SQL joins.
+
+Every choice that a researcher would argue about is a field here. What is done with a choice belongs in `sql/` and in
+the rooms; nothing here reads data.
+"""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+WindowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+ESCALATION = "escalation"
+REPEAT = "repeat"
+
+
+class ProtocolError(ValueError):
+    """The protocol cannot be used; the message names the key and how to mend it."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tier(_Part):
+    """One rung of the treatment ladder; its place in the list is its rank."""
+
+    name: Word
+    label: str
+    short_label: str
+    is_repeat_failure: bool = False
+    description: str = ""
+
+
+class Episodes(_Part):
+    """How treatment records become tier episodes."""
+
+    planned_stage_days: int = Field(ge=0)
+    citation: str
+
+
+class Threshold(_Part):
+    """A responder rule: improvement of at least `value`, improvement in percent, or a final score at least as good."""
+
+    name: Word
+    kind: Literal["change", "percent_change", "final"]
+    value: float
+    citation: str
+
+
+class Instrument(_Part):
+    """A questionnaire score or a timed walking test."""
+
+    name: Word
+    label: str
+    short_label: str
+    kind: Literal["score", "walking"]
+    unit: str
+    minimum: float
+    maximum: float
+    is_integer: bool = False
+    better: Literal["lower", "higher"]
+    is_after_treatment_only: bool = False
+    between_group_threshold: float | None = None
+    time_limit_s: float | None = Field(default=None, gt=0)
+    minimum_distance_m: float | None = Field(default=None, gt=0)
+    units: dict[str, float] = {}
+    citation: str
+    thresholds: tuple[Threshold, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.minimum >= self.maximum:
+            raise ValueError("minimum must lie below maximum")
+        if self.kind == "walking" and (self.time_limit_s is None or self.minimum_distance_m is None):
+            raise ValueError("a walking test needs time_limit_s and minimum_distance_m")
+        if self.units and self.units.get(self.unit) != 1.0:
+            raise ValueError(f"units must list {self.unit} = 1.0, the unit that values are stored in")
+        return self
+
+    @property
+    def unit_factors(self) -> dict[str, float]:
+        """Factor to the standard unit for every unit that a release may use."""
+        return self.units or {self.unit: 1.0}
+
+
+class Days(_Part):
+    """A span of days from time zero, both ends included."""
+
+    first_day: int
+    last_day: int
+    citation: str
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.first_day > self.last_day:
+            raise ValueError("first_day must not come after last_day")
+        return self
+
+
+class Window(Days):
+    """A follow-up visit: the record nearest to `nominal_day` counts."""
+
+    name: WindowName
+    label: str
+    nominal_day: int
+
+    @model_validator(mode="after")
+    def _holds_its_nominal_day(self) -> Self:
+        if not self.first_day <= self.nominal_day <= self.last_day:
+            raise ValueError("nominal_day must lie between first_day and last_day")
+        return self
+
+
+class Endpoint(_Part):
+    """A time-to-event endpoint: the first of these treatments or events after time zero."""
+
+    name: Word
+    label: str
+    treatments: tuple[Word, ...] = ()
+    events: tuple[Word, ...] = ()
+    within_days: int | None = Field(default=None, gt=0)
+    is_descriptive: bool = False
+    is_harm: bool = False
+    is_negative_control: bool = False
+    citation: str
+
+
+class Competing(_Part):
+    """Events that compete with every endpoint."""
+
+    events: tuple[Word, ...]
+    citation: str
+
+
+class PrimaryOutcome(_Part):
+    """An outcome at one visit window."""
+
+    outcome: Word
+    window: WindowName
+
+
+class Primary(_Part):
+    """What the study asks first."""
+
+    endpoint_horizon_days: int = Field(gt=0)
+    horizons_days: tuple[int, ...]
+    outcomes: tuple[PrimaryOutcome, ...]
+    secondary_outcomes: tuple[PrimaryOutcome, ...] = ()
+    strategy: Literal["treatment policy"] = "treatment policy"
+    multiplicity: str
+    citation: str
+
+
+class Covariate(_Part):
+    """A characteristic known before time zero, used for case-mix adjustment."""
+
+    name: Word
+    label: str
+    kind: Literal["numeric", "boolean", "categorical"]
+    levels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if (self.kind == "categorical") != bool(self.levels):
+            raise ValueError("levels are listed for a categorical covariate, and only for one")
+        return self
+
+
+class TargetTrial(_Part):
+    """The trial that a contrast emulates (Hernán and Robins 2016)."""
+
+    eligibility: str
+    strategies: str
+    time_zero: str
+    outcome: str
+    estimand: str
+    follow_up: str
+
+
+class Contrast(_Part):
+    """A comparison of two tiers between which a patient could have been given either."""
+
+    name: Word
+    tier: Word
+    reference: Word
+    endpoint: Word | None = None
+    strata: tuple[Word, ...] = ()
+    target_trial: TargetTrial
+
+
+class Diagnostics(_Part):
+    """Limits that an analysis must keep to be shown."""
+
+    smd_maximum: float = Field(gt=0)
+    variance_ratio_minimum: float = Field(gt=0)
+    variance_ratio_maximum: float = Field(gt=0)
+    effective_sample_size_minimum: float = Field(ge=0)
+    effective_sample_size_fraction: float = Field(ge=0, le=1)
+    events_per_arm_minimum: int = Field(ge=1)
+    subjects_per_arm_minimum: int = Field(ge=2)
+    crossover_maximum: float = Field(gt=0, le=1)
+    negative_control_alpha: float = Field(gt=0, lt=1)
+    completeness_target: float = Field(gt=0, le=1)
+    citation: str
+
+
+class Disclosure(_Part):
+    """What may leave: counts from 1 to `minimum_count` − 1 never do."""
+
+    minimum_count: int = Field(ge=2)
+    percent_decimals: int = Field(ge=0, le=2)
+    citation: str
+
+
+class Amendment(_Part):
+    """A change of the protocol, with its reason."""
+
+    version: str
+    change: str
+    reason: str
+
+
+class Protocol(_Part):
+    """A whole study protocol."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+    version: str
+    title: str
+    analysis_set: Literal["core", "full"] = "core"
+    condition: str
+    tiers: tuple[Tier, ...] = Field(min_length=2)
+    episodes: Episodes
+    instruments: tuple[Instrument, ...] = Field(min_length=1)
+    baseline: Days
+    windows: tuple[Window, ...] = Field(min_length=1)
+    endpoints: tuple[Endpoint, ...] = ()
+    competing: Competing
+    primary: Primary
+    covariates: tuple[Covariate, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    diagnostics: Diagnostics
+    disclosure: Disclosure
+    amendments: tuple[Amendment, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        for key in ("tiers", "instruments", "windows", "endpoints", "covariates", "contrasts"):
+            _require_unique(key, [part.name for part in getattr(self, key)])
+        tiers = {tier.name for tier in self.tiers}
+        endpoints = {endpoint.name for endpoint in self.endpoints}
+        for contrast in self.contrasts:
+            _require_known(f"contrasts.{contrast.name}.tier", contrast.tier, tiers)
+            _require_known(f"contrasts.{contrast.name}.reference", contrast.reference, tiers)
+            if contrast.endpoint:
+                _require_known(f"contrasts.{contrast.name}.endpoint", contrast.endpoint, endpoints)
+            for stratum in contrast.strata:
+                _require_known(f"contrasts.{contrast.name}.strata", stratum, {c.name for c in self.covariates})
+        for endpoint in self.endpoints:
+            for treatment in endpoint.treatments:
+                _require_known(f"endpoints.{endpoint.name}.treatments", treatment, tiers | {ESCALATION, REPEAT})
+        for primary in self.primary.outcomes + self.primary.secondary_outcomes:
+            _require_known("primary.outcomes.outcome", primary.outcome, {i.name for i in self.instruments})
+            _require_known("primary.outcomes.window", primary.window, {w.name for w in self.windows})
+        _require_no_overlap(self.windows)
+        return self
+
+    # ------------------------------------------------------------------------------------------------ looking things up
+
+    @property
+    def tier_names(self) -> tuple[str, ...]:
+        """Tiers in ladder order."""
+        return tuple(tier.name for tier in self.tiers)
+
+    def instrument(self, name: str) -> Instrument:
+        """The instrument of that name."""
+        return next(i for i in self.instruments if i.name == name)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """The endpoint of that name."""
+        return next(e for e in self.endpoints if e.name == name)
+
+    def tier(self, name: str) -> Tier:
+        """The tier of that name."""
+        return next(t for t in self.tiers if t.name == name)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the protocol's content: two files that say the same have the same hash."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_overrides(self, overrides: dict[str, Any]) -> "Protocol":
+        """A copy with other values for some keys (`"primary.endpoint_horizon_days": 365`), validated like a file.
+
+        Raises:
+            ProtocolError: a key does not exist or a value does not fit.
+        """
+        content = self.model_dump(mode="json")
+        for key, value in overrides.items():
+            *parents, last = key.split(".")
+            part: Any = content
+            for parent in parents:
+                part = part.get(parent) if isinstance(part, dict) else None
+            if not isinstance(part, dict) or last not in part:
+                raise ProtocolError(f"the protocol has no key {key}; name one that stands in the protocol file")
+            part[last] = value
+        return _validated(content, "the overrides")
+
+    # ---------------------------------------------------------------------------------------------------------- tables
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The `protocol.*` tables by name, for SQL to join; columns are listed in `PROTOCOL_SCHEMA`."""
+        rows: dict[str, list[tuple[Any, ...]]] = {
+            "study": [(self.name, self.version, self.title, self.analysis_set, self.hash)],
+            "rules": [
+                (
+                    self.baseline.first_day,
+                    self.baseline.last_day,
+                    self.episodes.planned_stage_days,
+                    self.primary.endpoint_horizon_days,
+                    self.disclosure.minimum_count,
+                )
+            ],
+            "tiers": [
+                (t.name, rank, t.label, t.short_label, t.is_repeat_failure) for rank, t in enumerate(self.tiers, 1)
+            ],
+            "instruments": [
+                (
+                    i.name,
+                    i.label,
+                    i.kind,
+                    i.unit,
+                    i.minimum,
+                    i.maximum,
+                    i.better,
+                    i.is_integer,
+                    i.is_after_treatment_only,
+                    i.time_limit_s,
+                    i.minimum_distance_m,
+                )
+                for i in self.instruments
+            ],
+            "units": [(i.name, unit, factor) for i in self.instruments for unit, factor in i.unit_factors.items()],
+            "thresholds": [
+                (i.name, t.name, t.kind, t.value, t.citation) for i in self.instruments for t in i.thresholds
+            ],
+            "windows": [
+                (w.name, rank, w.label, w.nominal_day, w.first_day, w.last_day)
+                for rank, w in enumerate(self.windows, 1)
+            ],
+            "endpoints": [
+                (e.name, e.label, e.within_days, e.is_descriptive, e.is_harm, e.is_negative_control)
+                for e in self.endpoints
+            ],
+            "endpoint_treatments": sorted({row for e in self.endpoints for row in self._treatment_pairs(e)}),
+            "endpoint_events": [(e.name, event) for e in self.endpoints for event in e.events],
+            "competing_events": [(event,) for event in self.competing.events],
+            "contrasts": [(c.name, c.tier, c.reference, c.endpoint) for c in self.contrasts],
+        }
+        return {name: pl.DataFrame(rows[name], schema=PROTOCOL_SCHEMA[name], orient="row") for name in PROTOCOL_SCHEMA}
+
+    def _treatment_pairs(self, endpoint: Endpoint) -> list[tuple[str, str, str]]:
+        """(endpoint, tier of the episode, tier whose start is the event) with escalation and repeat spelled out."""
+        pairs = []
+        for rank, tier in enumerate(self.tiers):
+            for treatment in endpoint.treatments:
+                if treatment == ESCALATION:
+                    pairs += [(endpoint.name, tier.name, higher.name) for higher in self.tiers[rank + 1 :]]
+                elif treatment == REPEAT:
+                    pairs += [(endpoint.name, tier.name, tier.name)] if tier.is_repeat_failure else []
+                else:
+                    pairs.append((endpoint.name, tier.name, treatment))
+        return pairs
+
+
+PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
+    "study": {
+        "protocol": pl.String,
+        "version": pl.String,
+        "title": pl.String,
+        "analysis_set": pl.String,
+        "protocol_hash": pl.String,
+    },
+    "rules": {
+        "baseline_first_day": pl.Int32,
+        "baseline_last_day": pl.Int32,
+        "planned_stage_days": pl.Int32,
+        "horizon_days": pl.Int32,
+        "minimum_count": pl.Int32,
+    },
+    "tiers": {
+        "tier": pl.String,
+        "tier_rank": pl.Int32,
+        "label": pl.String,
+        "short_label": pl.String,
+        "is_repeat_failure": pl.Boolean,
+    },
+    "instruments": {
+        "instrument": pl.String,
+        "label": pl.String,
+        "kind": pl.String,
+        "unit": pl.String,
+        "minimum": pl.Float64,
+        "maximum": pl.Float64,
+        "better": pl.String,
+        "is_integer": pl.Boolean,
+        "is_after_treatment_only": pl.Boolean,
+        "time_limit_s": pl.Float64,
+        "minimum_distance_m": pl.Float64,
+    },
+    "units": {"instrument": pl.String, "unit": pl.String, "factor": pl.Float64},
+    "thresholds": {
+        "instrument": pl.String,
+        "threshold": pl.String,
+        "kind": pl.String,
+        "value": pl.Float64,
+        "citation": pl.String,
+    },
+    "windows": {
+        "visit_window": pl.String,
+        "window_rank": pl.Int32,
+        "label": pl.String,
+        "nominal_day": pl.Int32,
+        "first_day": pl.Int32,
+        "last_day": pl.Int32,
+    },
+    "endpoints": {
+        "endpoint": pl.String,
+        "label": pl.String,
+        "within_days": pl.Int32,
+        "is_descriptive": pl.Boolean,
+        "is_harm": pl.Boolean,
+        "is_negative_control": pl.Boolean,
+    },
+    "endpoint_treatments": {"endpoint": pl.String, "index_tier": pl.String, "event_tier": pl.String},
+    "endpoint_events": {"endpoint": pl.String, "event": pl.String},
+    "competing_events": {"event": pl.String},
+    "contrasts": {"contrast": pl.String, "tier": pl.String, "reference": pl.String, "endpoint": pl.String},
+}
+
+
+def load_protocol(path: Path) -> Protocol:
+    """Read and validate a protocol file.
+
+    Raises:
+        ProtocolError: the file is missing, is not TOML, or a key is missing, unknown or out of range; the message is
+            one sentence that names the key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ProtocolError(f"there is no protocol file at {path}; name an existing file") from None
+    except (UnicodeDecodeError, OSError):
+        raise ProtocolError(f"the protocol file {path} cannot be read as UTF-8 text; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ProtocolError(f"the protocol file {path} is not valid TOML: {error}") from None
+    return _validated(content, path.name)
+
+
+def _validated(content: dict[str, Any], source: str) -> Protocol:
+    try:
+        return Protocol.model_validate(content)
+    except ValidationError as error:
+        raise ProtocolError(_sentence(error, content, source)) from None
+
+
+def _sentence(error: ValidationError, content: dict[str, Any], source: str) -> str:
+    """The first problem as one sentence with the key's path, list entries by their name."""
+    problem = error.errors()[0]
+    steps, part = [], content
+    for step in problem["loc"]:
+        part = part[step] if isinstance(part, (dict, list)) and _has(part, step) else None
+        name = part.get("name") if isinstance(part, dict) and isinstance(step, int) else None
+        steps.append(str(name if name else step))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    key = ".".join(steps)
+    wording = {"missing": "is missing; add it", "extra_forbidden": "is not a key of the protocol; remove or rename it"}
+    said = wording.get(problem["type"], f"does not fit: {message[:1].lower()}{message[1:]}")
+    return f"{source}: {f'key {key} ' if key else ''}{said if key else message}"
+
+
+def _has(part: dict[str, Any] | list[Any], step: Any) -> bool:
+    return step in part if isinstance(part, dict) else isinstance(step, int) and step < len(part)
+
+
+def _require_unique(key: str, names: list[str]) -> None:
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"{key} names {min(repeated)} twice; each name stands once")
+
+
+def _require_known(key: str, name: str, known: set[str]) -> None:
+    if name not in known:
+        raise ValueError(f"key {key} names {name}, which the protocol does not define; use one of {sorted(known)}")
+
+
+def _require_no_overlap(windows: tuple[Window, ...]) -> None:
+    for earlier, later in zip(windows, windows[1:], strict=False):
+        if later.first_day <= earlier.last_day:
+            raise ValueError(f"windows {earlier.name} and {later.name} overlap or are out of order; a day belongs to one")
