@@ -1,7 +1,7 @@
-"""The study protocol: read from TOML, validated, hashed, and laid out as the `protocol.*` tables that SQL joins.
+"""The study protocol: read from TOML, validated and hashed.
 
 Every choice that a researcher would argue about is a field here. What is done with a choice belongs in `sql/` and in
-the rooms; nothing here reads data.
+the rooms; nothing here reads data. How SQL sees the protocol is in `protocol_tables.py`.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -313,138 +312,6 @@ class Protocol(_Part):
             part[last] = value
         return _validated(content, "the overrides")
 
-    # ---------------------------------------------------------------------------------------------------------- tables
-
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """The `protocol.*` tables by name, for SQL to join; columns are listed in `PROTOCOL_SCHEMA`."""
-        rows: dict[str, list[tuple[Any, ...]]] = {
-            "study": [(self.name, self.version, self.title, self.analysis_set, self.hash)],
-            "rules": [
-                (
-                    self.baseline.first_day,
-                    self.baseline.last_day,
-                    self.episodes.planned_stage_days,
-                    self.primary.endpoint_horizon_days,
-                    self.disclosure.minimum_count,
-                )
-            ],
-            "tiers": [
-                (t.name, rank, t.label, t.short_label, t.is_repeat_failure) for rank, t in enumerate(self.tiers, 1)
-            ],
-            "instruments": [
-                (
-                    i.name,
-                    i.label,
-                    i.kind,
-                    i.unit,
-                    i.minimum,
-                    i.maximum,
-                    i.better,
-                    i.is_integer,
-                    i.is_after_treatment_only,
-                    i.time_limit_s,
-                    i.minimum_distance_m,
-                )
-                for i in self.instruments
-            ],
-            "units": [(i.name, unit, factor) for i in self.instruments for unit, factor in i.unit_factors.items()],
-            "thresholds": [
-                (i.name, t.name, t.kind, t.value, t.citation) for i in self.instruments for t in i.thresholds
-            ],
-            "windows": [
-                (w.name, rank, w.label, w.nominal_day, w.first_day, w.last_day)
-                for rank, w in enumerate(self.windows, 1)
-            ],
-            "endpoints": [
-                (e.name, e.label, e.within_days, e.is_descriptive, e.is_harm, e.is_negative_control)
-                for e in self.endpoints
-            ],
-            "endpoint_treatments": sorted({row for e in self.endpoints for row in self._treatment_pairs(e)}),
-            "endpoint_events": [(e.name, event) for e in self.endpoints for event in e.events],
-            "competing_events": [(event,) for event in self.competing.events],
-            "contrasts": [(c.name, c.tier, c.reference, c.endpoint) for c in self.contrasts],
-        }
-        return {name: pl.DataFrame(rows[name], schema=PROTOCOL_SCHEMA[name], orient="row") for name in PROTOCOL_SCHEMA}
-
-    def _treatment_pairs(self, endpoint: Endpoint) -> list[tuple[str, str, str]]:
-        """(endpoint, tier of the episode, tier whose start is the event) with escalation and repeat spelled out."""
-        pairs = []
-        for rank, tier in enumerate(self.tiers):
-            for treatment in endpoint.treatments:
-                if treatment == ESCALATION:
-                    pairs += [(endpoint.name, tier.name, higher.name) for higher in self.tiers[rank + 1 :]]
-                elif treatment == REPEAT:
-                    pairs += [(endpoint.name, tier.name, tier.name)] if tier.is_repeat_failure else []
-                else:
-                    pairs.append((endpoint.name, tier.name, treatment))
-        return pairs
-
-
-PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
-    "study": {
-        "protocol": pl.String,
-        "version": pl.String,
-        "title": pl.String,
-        "analysis_set": pl.String,
-        "protocol_hash": pl.String,
-    },
-    "rules": {
-        "baseline_first_day": pl.Int32,
-        "baseline_last_day": pl.Int32,
-        "planned_stage_days": pl.Int32,
-        "horizon_days": pl.Int32,
-        "minimum_count": pl.Int32,
-    },
-    "tiers": {
-        "tier": pl.String,
-        "tier_rank": pl.Int32,
-        "label": pl.String,
-        "short_label": pl.String,
-        "is_repeat_failure": pl.Boolean,
-    },
-    "instruments": {
-        "instrument": pl.String,
-        "label": pl.String,
-        "kind": pl.String,
-        "unit": pl.String,
-        "minimum": pl.Float64,
-        "maximum": pl.Float64,
-        "better": pl.String,
-        "is_integer": pl.Boolean,
-        "is_after_treatment_only": pl.Boolean,
-        "time_limit_s": pl.Float64,
-        "minimum_distance_m": pl.Float64,
-    },
-    "units": {"instrument": pl.String, "unit": pl.String, "factor": pl.Float64},
-    "thresholds": {
-        "instrument": pl.String,
-        "threshold": pl.String,
-        "kind": pl.String,
-        "value": pl.Float64,
-        "citation": pl.String,
-    },
-    "windows": {
-        "visit_window": pl.String,
-        "window_rank": pl.Int32,
-        "label": pl.String,
-        "nominal_day": pl.Int32,
-        "first_day": pl.Int32,
-        "last_day": pl.Int32,
-    },
-    "endpoints": {
-        "endpoint": pl.String,
-        "label": pl.String,
-        "within_days": pl.Int32,
-        "is_descriptive": pl.Boolean,
-        "is_harm": pl.Boolean,
-        "is_negative_control": pl.Boolean,
-    },
-    "endpoint_treatments": {"endpoint": pl.String, "index_tier": pl.String, "event_tier": pl.String},
-    "endpoint_events": {"endpoint": pl.String, "event": pl.String},
-    "competing_events": {"event": pl.String},
-    "contrasts": {"contrast": pl.String, "tier": pl.String, "reference": pl.String, "endpoint": pl.String},
-}
-
 
 def load_protocol(path: Path) -> Protocol:
     """Read and validate a protocol file.
@@ -474,7 +341,8 @@ def _validated(content: dict[str, Any], source: str) -> Protocol:
 def _sentence(error: ValidationError, content: dict[str, Any], source: str) -> str:
     """The first problem as one sentence with the key's path, list entries by their name."""
     problem = error.errors()[0]
-    steps, part = [], content
+    steps: list[str] = []
+    part: Any = content
     for step in problem["loc"]:
         part = part[step] if isinstance(part, (dict, list)) and _has(part, step) else None
         name = part.get("name") if isinstance(part, dict) and isinstance(step, int) else None
@@ -504,4 +372,6 @@ def _require_known(key: str, name: str, known: set[str]) -> None:
 def _require_no_overlap(windows: tuple[Window, ...]) -> None:
     for earlier, later in zip(windows, windows[1:], strict=False):
         if later.first_day <= earlier.last_day:
-            raise ValueError(f"windows {earlier.name} and {later.name} overlap or are out of order; a day belongs to one")
+            raise ValueError(
+                f"windows {earlier.name} and {later.name} overlap or are out of order; a day belongs to one"
+            )
