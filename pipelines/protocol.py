@@ -7,6 +7,7 @@ the rooms; nothing here reads data. How SQL sees the protocol is in `protocol_ta
 import hashlib
 import json
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -344,7 +345,7 @@ def _sentence(error: ValidationError, content: dict[str, Any], source: str) -> s
     steps: list[str] = []
     part: Any = content
     for step in problem["loc"]:
-        part = part[step] if isinstance(part, (dict, list)) and _has(part, step) else None
+        part = part[step] if _has(part, step) else None
         name = part.get("name") if isinstance(part, dict) and isinstance(step, int) else None
         steps.append(str(name if name else step))
     message = str(problem["msg"]).removeprefix("Value error, ")
@@ -354,8 +355,10 @@ def _sentence(error: ValidationError, content: dict[str, Any], source: str) -> s
     return f"{source}: {f'key {key} ' if key else ''}{said if key else message}"
 
 
-def _has(part: dict[str, Any] | list[Any], step: Any) -> bool:
-    return step in part if isinstance(part, dict) else isinstance(step, int) and step < len(part)
+def _has(part: Any, step: Any) -> bool:
+    if isinstance(part, dict):
+        return step in part
+    return isinstance(part, list) and isinstance(step, int) and step < len(part)
 
 
 def _require_unique(key: str, names: list[str]) -> None:
@@ -370,7 +373,7 @@ def _require_known(key: str, name: str, known: set[str]) -> None:
 
 
 def _require_no_overlap(windows: tuple[Window, ...]) -> None:
-    for earlier, later in zip(windows, windows[1:], strict=False):
+    for earlier, later in pairwise(windows):
         if later.first_day <= earlier.last_day:
             raise ValueError(
                 f"windows {earlier.name} and {later.name} overlap or are out of order; a day belongs to one"
