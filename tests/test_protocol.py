@@ -1,0 +1,99 @@
+"""The protocol file: what a mistake in it says, and how SQL sees it."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.protocol import Protocol, ProtocolError, load_protocol
+from pipelines.protocol_tables import PROTOCOL_SCHEMA, protocol_tables
+from pipelines.resources import default_protocol_file
+
+
+@pytest.fixture(scope="module")
+def protocol() -> Protocol:
+    return load_protocol(default_protocol_file())
+
+
+def test_the_ladder_has_five_tiers_in_order(protocol: Protocol) -> None:
+    assert protocol.tier_names == ("conservative", "esi", "mild", "laminectomy", "fusion")
+
+
+def test_contrasts_are_the_four_neighbours(protocol: Protocol) -> None:
+    pairs = [(contrast.reference, contrast.tier) for contrast in protocol.contrasts]
+    assert pairs == list(zip(protocol.tier_names, protocol.tier_names[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('better = "lower"', 'better = "low"', "instruments.nrs_leg.better"),
+        ("first_day = 28", "first_day = 50", "windows.6w"),
+        ('reference = "esi"', 'reference = "esii"', "contrasts.mild_vs_esi.reference"),
+        ("planned_stage_days = 90", "planned_stage_day = 90", "episodes.planned_stage_days"),
+        ("first_day = 64", "first_day = 60", "windows 6w and 3m overlap"),
+        ('name = "fusion"', 'name = "laminectomy"', "tiers names laminectomy twice"),
+        ("smd_maximum = 0.1", "smd_maximum = -0.1", "diagnostics.smd_maximum"),
+        ("time_limit_s = 1800\n", "", "instruments.spwt"),
+        ('levels = ["never", "former", "current"]', "", "covariates.smoking"),
+        ("minimum_count = 11", "minimum_count = 11\nminimum_cont = 5", "disclosure.minimum_cont"),
+        ("[episodes]", "[episodes", "not valid TOML"),
+    ],
+)
+def test_a_mistake_gives_one_sentence_naming_the_key(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = default_protocol_file().read_text(encoding="utf-8")
+    assert old in text
+    broken = tmp_path / "protocol.toml"
+    broken.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ProtocolError) as refusal:
+        load_protocol(broken)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match=r"no protocol file at .*absent\.toml"):
+        load_protocol(tmp_path / "absent.toml")
+
+
+def test_the_hash_follows_the_content_not_the_file(protocol: Protocol, tmp_path: Path) -> None:
+    text = default_protocol_file().read_text(encoding="utf-8")
+    reordered = tmp_path / "same.toml"
+    reordered.write_text("# a remark\n" + text, encoding="utf-8")
+    assert load_protocol(reordered).hash == protocol.hash
+    assert protocol.with_overrides({"primary.endpoint_horizon_days": 365}).hash != protocol.hash
+
+
+def test_an_override_of_an_unknown_key_is_refused(protocol: Protocol) -> None:
+    with pytest.raises(ProtocolError, match=r"no key primary\.horizon"):
+        protocol.with_overrides({"primary.horizon": 365})
+
+
+def test_every_table_has_rows_and_its_columns(protocol: Protocol) -> None:
+    tables = protocol_tables(protocol)
+    assert set(tables) == set(PROTOCOL_SCHEMA)
+    for name, frame in tables.items():
+        assert frame.height > 0, name
+        assert dict(frame.schema) == {c: t() for c, t in PROTOCOL_SCHEMA[name].items()}, name
+
+
+def test_treatment_failure_is_escalation_or_a_repeat_that_counts(protocol: Protocol) -> None:
+    """From the design: repeat injections are not failure, a repeat operation is, and fusion cannot escalate."""
+    pairs = protocol_tables(protocol)["endpoint_treatments"].filter(endpoint="treatment_failure").rows()
+    by_tier = {tier: {event for _, t, event in pairs if t == tier} for tier in protocol.tier_names}
+    assert by_tier == {
+        "conservative": {"esi", "mild", "laminectomy", "fusion"},
+        "esi": {"mild", "laminectomy", "fusion"},
+        "mild": {"mild", "laminectomy", "fusion"},
+        "laminectomy": {"laminectomy", "fusion"},
+        "fusion": {"fusion"},
+    }
+
+
+def test_a_contrast_has_one_event_set_for_both_arms(protocol: Protocol) -> None:
+    pairs = protocol_tables(protocol)["endpoint_treatments"]
+    for contrast in protocol.contrasts:
+        arms = [
+            set(pairs.filter(endpoint=contrast.endpoint, index_tier=tier)["event_tier"])
+            for tier in (contrast.tier, contrast.reference)
+        ]
+        assert arms[0] == arms[1] != set(), contrast.name
