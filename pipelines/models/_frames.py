@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+# The names say what an array holds; numpy's stubs lose the exact dtype in ordinary arithmetic, so it is left open.
+Floats = NDArray[Any]
+Ints = NDArray[Any]
+Bools = NDArray[Any]
 
 ESTIMABLE = "estimable"
 

@@ -1,0 +1,112 @@
+"""Estimators in which several kinds of event compete: incidence, time lost, Gray's test, Fine-Gray regression.
+
+Belongs here: what is public about competing risks. Does not belong here: the product-limit arithmetic
+(`_aalen_johansen`, `_restricted`) or states that can be left again (`multistate`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from pipelines.models._aalen_johansen import Influence, Rows, product_limit
+from pipelines.models._frames import (
+    Ints,
+    case_weights,
+    cause_codes,
+    cluster_codes,
+    follow_up_times,
+    groups_of,
+    nullable,
+    require_columns,
+)
+from pipelines.models._intervals import probability_limits
+from pipelines.models._restricted import areas_by_group, compare, comparison_frame
+
+
+def cumulative_incidence(
+    frame: pl.DataFrame,
+    time: str,
+    cause: str,
+    group: str | None = None,
+    weights: str | None = None,
+    cluster: str | None = None,
+    conf_type: str = "log-log",
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """Return the Aalen-Johansen cumulative incidence of each cause in each group, a row per distinct exit time.
+
+    `cause` is 0 for censored rows, else the number of the cause. Columns: group, cause, time, at_risk (weighted),
+    estimate, std_error, ci_low, ci_high, events (weighted, of that cause), subjects_at_risk (unweighted). Every group
+    shows every cause that occurs in the frame (cause 1 when all are censored). Standard errors are the infinitesimal
+    jackknife's, summed within clusters; limits are null where the incidence is 0.
+
+    Raises:
+        ModelInputError: unknown columns, missing values, negative times or weights, causes that are not whole numbers.
+    Source: Aalen & Johansen, Scandinavian Journal of Statistics 5 (1978) 141-150.
+    """
+    require_columns(frame, [time, cause, group, weights, cluster])
+    start, stop = follow_up_times(frame, time)
+    codes = cause_codes(frame, cause)
+    causes = causes_present(codes)
+    weight, clusters, groups = case_weights(frame, weights), cluster_codes(frame, cluster), groups_of(frame, group)
+    pieces = []
+    for code, name in enumerate(groups.levels.to_list()):
+        rows = Rows.of(start, stop, codes, weight, clusters, groups.codes == code)
+        if len(rows.exit) == 0:
+            continue
+        table = product_limit(rows, causes)
+        std_error = np.sqrt(Influence.of(rows, table).variance())
+        for k, number in enumerate(causes):
+            estimate = table.incidence[:, k]
+            low, high = probability_limits(estimate, std_error[:, k], conf_type, level)
+            columns = {
+                "cause": pl.repeat(number, len(estimate), dtype=pl.Int64, eager=True),
+                "time": table.time,
+                "at_risk": table.at_risk,
+                "estimate": estimate,
+                "std_error": nullable(std_error[:, k]),
+                "ci_low": nullable(low),
+                "ci_high": nullable(high),
+                "events": table.events[:, k],
+                "subjects_at_risk": table.subjects_at_risk.astype(np.int64),
+            }
+            label = pl.repeat(name, len(estimate), dtype=groups.levels.dtype, eager=True)
+            pieces.append(pl.DataFrame({"group": label, **columns}))
+    return pl.concat(pieces)
+
+
+def restricted_time_lost(
+    frame: pl.DataFrame,
+    time: str,
+    cause: str,
+    tau: float,
+    group: str | None = None,
+    reference: object = None,
+    weights: str | None = None,
+    cluster: str | None = None,
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """Return the mean time lost to each cause up to `tau` (area under its incidence), with differences and ratios.
+
+    Columns as `survival.restricted_mean` with `cause` added; the reference is the first level unless another is
+    named. Time without any event is `survival.restricted_mean` of the event "any cause".
+
+    Raises:
+        ModelInputError: unknown columns, missing values, negative times, tau not positive, an unknown reference.
+    Source: Andersen, Statistics in Medicine 32 (2013) 5278-5285.
+    """
+    require_columns(frame, [time, cause, group, weights, cluster])
+    groups = groups_of(frame, group)
+    _, stop = follow_up_times(frame, time)
+    codes = cause_codes(frame, cause)
+    causes = causes_present(codes)
+    weight, clusters = case_weights(frame, weights), cluster_codes(frame, cluster)
+    areas = areas_by_group(stop, codes, causes, weight, clusters, groups, tau)
+    base = None if groups.count < 2 else 0 if reference is None else groups.index_of(reference)
+    return comparison_frame(list(compare(areas, base, level)), groups, causes)
+
+
+def causes_present(codes: Ints) -> tuple[int, ...]:
+    """Return the causes that occur, in order; cause 1 when nobody has an event."""
+    return tuple(int(code) for code in np.unique(codes[codes > 0])) or (1,)
