@@ -1,0 +1,225 @@
+"""The content model of a report: what is said and shown, without how it looks.
+
+Both renderers (`html.py`, `pdf.py`) draw from these types alone. Numbers that come from patients are `Shown`, which only
+`gate.py` makes; what is written here in plain strings is wording, protocol text or a name. No data is read here.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A number from patients that has passed the disclosure gate, ready to print.
+
+    `is_withheld` marks a text that stands in for a number (`<11`, `–`).
+    """
+
+    text: str
+    is_withheld: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Cell = str | Shown
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of text in one style; `target` is the anchor of a section or exhibit that it links to."""
+
+    text: str
+    is_strong: bool = False
+    target: str | None = None
+
+
+_MARK = re.compile(r"\*\*(?P<strong>.+?)\*\*|\[(?P<label>[^\]]+)\]\(#(?P<target>[a-z0-9-]+)\)")
+
+
+def spans(text: str) -> tuple[Span, ...]:
+    """Split wording with the two marks in use, `**strong**` and `[label](#anchor)`, into runs of one style."""
+    runs: list[Span] = []
+    last = 0
+    for mark in _MARK.finditer(text):
+        if mark.start() > last:
+            runs.append(Span(text[last : mark.start()]))
+        if mark["strong"] is not None:
+            runs.append(Span(mark["strong"], is_strong=True))
+        else:
+            runs.append(Span(mark["label"], target=mark["target"]))
+        last = mark.end()
+    if last < len(text):
+        runs.append(Span(text[last:]))
+    return tuple(runs)
+
+
+def plain(text: str) -> str:
+    """The wording without its marks."""
+    return "".join(span.text for span in spans(text))
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; `text` may hold `**strong**` and `[label](#anchor)`."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms with what they are, as in a colophon."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula drawn as SVG, with its spoken form."""
+
+    svg: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Callout:
+    """A boxed remark: a reading aid, a signal for review, a withheld result or a part that does not apply."""
+
+    kind: Literal["note", "review", "withheld", "not applicable"]
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number of the first page with what it counts."""
+
+    value: Shown
+    label: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class KeyFigures:
+    """A row of key figures."""
+
+    items: tuple[KeyFigure, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table column; columns next to each other with the same `group` share a spanning header."""
+
+    header: str
+    align: Literal["left", "right", "center"] = "right"
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table row; the first cell is its header. A `group` row has one cell and names the rows below it."""
+
+    cells: tuple[Cell, ...]
+    kind: Literal["body", "group", "total"] = "body"
+    indent: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; `reading` says how to read it, `source` names the result rows it shows."""
+
+    anchor: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    reading: str = ""
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            expected = 1 if row.kind == "group" else len(self.columns)
+            if len(row.cells) != expected:
+                raise ValueError(f"table {self.anchor}: a row has {len(row.cells)} cells where {expected} are due")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing of a figure. `width_mm` is the size it was drawn for; text in it is then 7 pt."""
+
+    svg: str
+    alt: str
+    width_mm: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One or more panels under one caption; `reading` says how to read them."""
+
+    anchor: str
+    title: str
+    panels: tuple[Panel, ...]
+    reading: str
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    number: int = 0
+
+
+Block = Paragraph | Bullets | Facts | Formula | Callout | KeyFigures | Table | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report with its heading; `parts` are one level deeper."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...] = ()
+    parts: tuple["Section", ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Page one: what a busy reader can stop after."""
+
+    figures: KeyFigures
+    found: tuple[str, ...]
+    certainty: tuple[str, ...]
+    review: tuple[str, ...]
+    figure: Figure | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    release: str
+    protocol: str
+    summary: Summary
+    sections: tuple[Section, ...]
+    stamp: Facts
+    notice: str
+    language: str = "en"
+    keywords: tuple[str, ...] = field(default_factory=tuple)
+
+
+def exhibits(sections: Iterable[Section]) -> Iterable[Table | Figure]:
+    """Every table and figure, in reading order."""
+    for section in sections:
+        for block in section.blocks:
+            if isinstance(block, Table | Figure):
+                yield block
+        yield from exhibits(section.parts)
