@@ -47,10 +47,18 @@ def _formula(frame: pl.DataFrame, covariates: Sequence[str]) -> tuple[Formula, l
     terms = [f"`{name}`" if name in frame.columns else name for name in covariates]
     try:
         formula = Formula("1 + " + " + ".join(terms))
-        used = sorted(str(name) for name in formula.required_variables)
+        factors = {factor.expr for term in formula for factor in term.factors}
+        used = {name for expression in factors for name in _columns_in(expression, frame)}
     except Exception:
         raise ModelInputError(f"The covariates {', '.join(covariates)} cannot be read as model terms.") from None
-    return formula, used
+    return formula, sorted(used)
+
+
+def _columns_in(expression: str, frame: pl.DataFrame) -> set[str]:
+    """Return the columns a factor uses; a column's name may hold dots, which formulaic would read as attributes."""
+    if expression in frame.columns:
+        return {expression}
+    return {str(name) for name in Formula(f"0 + {expression}").required_variables} - {"1"}
 
 
 def _pandas_columns(frame: pl.DataFrame) -> pd.DataFrame:

@@ -44,12 +44,12 @@ def probability_limits(estimate: Floats, std_error: Floats, conf_type: str, leve
 
 def two_sided_p(z: Floats) -> Floats:
     """Return the two-sided normal p-value of a standardised difference."""
-    return 2 * stats.norm.sf(np.abs(z))
+    return np.asarray(2 * stats.norm.sf(np.abs(z)))
 
 
 def chi_square_p(statistic: Floats | float, df: Floats | float) -> Floats:
     """Return the upper tail of the chi-square distribution."""
-    return stats.chi2.sf(statistic, df)
+    return np.asarray(stats.chi2.sf(statistic, df))
 
 
 def adjusted_p(p_values: Floats, method: str) -> Floats:

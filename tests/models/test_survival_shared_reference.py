@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from pipelines.models.competing_risks import cumulative_incidence, restricted_time_lost
+from pipelines.models.cox import cox_regression, proportional_hazards_test
 from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
@@ -290,3 +291,184 @@ def test_dev_17_restricted_time_lost(name, weighting):
 
 def test_reference_folder_is_the_expected_one():
     assert np.isclose(results("dev_02")["lung"]["hand_diff"], 55.9703243399798)
+
+
+def check_cox(fit, expected, rel=1e-5):
+    assert fit.status == "estimable"
+    ours = fit.coefficients.to_dicts()
+    assert len(ours) == len(expected["coef"])
+    for mine, row in zip(ours, expected["coef"], strict=True):
+        close(mine["coef"], row["coef"], rel=rel)
+        close(mine["std_error"], row["se"], rel=rel)
+        if row.get("robust_se") is not None:
+            close(mine["robust_std_error"], row["robust_se"], rel=rel)
+        if "p" in row:
+            close(mine["p_value"], row["p"], rel=1e-4, abs=1e-12)
+    close(fit.log_likelihood, expected["loglik"], rel=1e-8)
+    close(fit.null_log_likelihood, expected["loglik_null"], rel=1e-8)
+
+
+def check_drift(fit, expected, transform, rel=1e-4):
+    ours = proportional_hazards_test(fit, transform)
+    for mine, row in zip(ours.to_dicts(), expected, strict=True):
+        assert mine["df"] == row["df"]
+        close(mine["statistic"], row["chisq"], rel=rel)
+        close(mine["p_value"], row["p"], rel=rel)
+
+
+def complete_lung() -> pl.DataFrame:
+    return table("survival_lung").with_columns(event=pl.col("status") == 2).drop_nulls(["age", "sex", "ph.ecog"])
+
+
+def cell_types() -> pl.DataFrame:
+    levels = pl.Enum(["squamous", "smallcell", "adeno", "large"])
+    return table("survival_veteran").with_columns(pl.col("celltype").cast(levels), event="status")
+
+
+def log_pbc() -> pl.DataFrame:
+    logs = {f"log_{name}": pl.col(name).log() for name in ("bili", "protime", "albumin")}
+    return table("survival_pbc").head(312).with_columns(event=pl.col("status") == 2, **logs)
+
+
+COX = {
+    "lung": (complete_lung, ["age", "sex", "ph.ecog"], None),
+    "veteran": (cell_types, ["trt", "celltype", "karno", "diagtime", "age", "prior"], None),
+    "veteran_strat_celltype": (cell_types, ["trt", "karno"], "celltype"),
+    "ovarian": (
+        lambda: table("survival_ovarian").with_columns(time="futime", event="fustat"),
+        ["age", "resid.ds", "rx", "ecog.ps"],
+        None,
+    ),
+    "pbc": (log_pbc, ["age", "edema", "log_bili", "log_protime", "log_albumin"], None),
+}
+
+
+@pytest.mark.parametrize("name", COX)
+def test_dev_03_cox(name):
+    make, covariates, strata = COX[name]
+    expected = results("dev_03")[name]
+    fit = cox_regression(make(), "time", "event", covariates, strata=strata)
+    check_cox(fit, expected)
+    assert fit.covariance == pytest.approx(np.array(expected["vcov"]), rel=1e-4, abs=1e-9)
+    tests = fit.tests["statistic"].to_list()
+    close(tests[0], expected["lrt"]["test"], rel=1e-6)
+    close(tests[1], expected["wald"]["test"], rel=1e-3)
+    close(tests[2], expected["score"]["test"], rel=1e-6)
+    for transform in ("km", "identity", "rank", "log"):
+        check_drift(fit, expected[f"zph_{transform}"], transform)
+
+
+def test_dev_03_breslow_and_baseline():
+    expected = results("dev_03")
+    fit = cox_regression(complete_lung(), "time", "event", ["age", "sex", "ph.ecog"], ties="breslow")
+    for mine, row in zip(fit.coefficients.to_dicts(), expected["lung_breslow"], strict=True):
+        close(mine["coef"], row["coef"], rel=1e-6)
+        close(mine["std_error"], row["se"], rel=1e-6)
+    check_baseline(
+        cox_regression(complete_lung(), "time", "event", ["age", "sex", "ph.ecog"]), expected["lung_basehaz"]
+    )
+
+
+def check_baseline(fit, expected, stratum=None):
+    for row in expected:
+        curve = fit.baseline_hazard.filter(pl.col("time") <= row["time"])
+        if stratum is not None:
+            curve = curve.filter(pl.col(stratum).cast(pl.String) == level_of(row["stratum"]))
+        close(curve["cumulative_hazard"].to_list()[-1] if curve.height else 0.0, row["cumhaz0"], rel=1e-6)
+
+
+def entered_lung() -> pl.DataFrame:
+    return complete_lung().with_columns(start=pl.col("age") * 365, time=pl.col("age") * 365 + pl.col("time"))
+
+
+def entered_mgus2() -> pl.DataFrame:
+    months = pl.col("age") * 12
+    frame = table("survival_mgus2").drop_nulls(["age", "sex", "hgb", "creat", "mspike"])
+    return frame.filter(pl.col("futime") > 0).with_columns(
+        start=months, time=months + pl.col("futime"), event="death", male=(pl.col("sex") == "M").cast(pl.Int8)
+    )
+
+
+def heart() -> pl.DataFrame:
+    frame = table("survival_heart").with_columns(pl.col("transplant").cast(pl.Int64))
+    return frame.with_columns(time="stop")
+
+
+def pbcseq() -> pl.DataFrame:
+    frame = table("survival_pbcseq").sort(["id", "day"])
+    following = pl.col("day").shift(-1).over("id")
+    return frame.with_columns(
+        start="day",
+        time=following.fill_null(pl.col("futime")),
+        event=following.is_null() & (pl.col("status") == 2),
+        lb=pl.col("bili").log(),
+        la=pl.col("albumin").log(),
+    ).filter(pl.col("time") > pl.col("start"))
+
+
+def adult_retinopathy() -> pl.DataFrame:
+    adult = (pl.col("type") == "adult").cast(pl.Int8)
+    return table("survival_retinopathy").with_columns(
+        time="futime", event="status", adult=adult, trt_adult=adult * pl.col("trt")
+    )
+
+
+def female_kidney() -> pl.DataFrame:
+    return table("survival_kidney").with_columns(event="status", female=(pl.col("sex") == 2).cast(pl.Int8))
+
+
+LUNG, LATE = ["age", "sex", "ph.ecog"], ["sex", "ph.ecog"]
+MGUS, HEART, SEQUENCE = (
+    ["male", "hgb", "creat", "mspike"],
+    ["age", "year", "surgery", "transplant"],
+    ["age", "lb", "la", "edema"],
+)
+EXTENDED = {
+    "lung_w_robust": (complete_lung, LUNG, {"weights": "w"}),
+    "lung_w_robust_breslow": (complete_lung, LUNG, {"weights": "w", "ties": "breslow"}),
+    "lung_unw_robust": (complete_lung, LUNG, {"cluster": "row"}),
+    "lung_w_cluster_inst": (lambda: complete_lung().drop_nulls("inst"), LUNG, {"weights": "w", "cluster": "inst"}),
+    "retinopathy_w_cluster": (
+        adult_retinopathy,
+        ["trt", "adult", "trt_adult", "risk"],
+        {"weights": "w", "cluster": "id"},
+    ),
+    "kidney_w_cluster": (female_kidney, ["age", "female"], {"weights": "w", "cluster": "id"}),
+    "lung_lt_efron": (entered_lung, LATE, {"entry": "start"}),
+    "lung_lt_breslow": (entered_lung, LATE, {"entry": "start", "ties": "breslow"}),
+    "lung_lt_w_robust": (entered_lung, LATE, {"entry": "start", "weights": "w"}),
+    "mgus2_lt_efron": (entered_mgus2, MGUS, {"entry": "start"}),
+    "mgus2_lt_breslow": (entered_mgus2, MGUS, {"entry": "start", "ties": "breslow"}),
+    "mgus2_lt_w_strata": (entered_mgus2, MGUS[1:], {"entry": "start", "weights": "w", "strata": "male"}),
+    "heart_tv_efron": (heart, HEART, {"entry": "start"}),
+    "heart_tv_breslow": (heart, HEART, {"entry": "start", "ties": "breslow"}),
+    "heart_tv_w_cluster": (heart, HEART, {"entry": "start", "weights": "w", "cluster": "id"}),
+    "pbcseq_tv": (pbcseq, SEQUENCE, {"entry": "start", "cluster": "id"}),
+    "pbcseq_tv_w_cluster": (pbcseq, SEQUENCE, {"entry": "start", "weights": "w", "cluster": "id"}),
+    "veteran_strata_w": (cell_types, ["trt", "karno", "age"], {"weights": "w", "strata": "celltype"}),
+    "veteran_strata_w_breslow": (
+        cell_types,
+        ["trt", "karno", "age"],
+        {"weights": "w", "strata": "celltype", "ties": "breslow"},
+    ),
+}
+
+
+def test_dev_15_covers_every_entry():
+    assert set(EXTENDED) == {name for name, entry in results("dev_15").items() if "coef" in entry}
+
+
+@pytest.mark.parametrize("name", EXTENDED)
+def test_dev_15_cox_extensions(name):
+    make, covariates, options = EXTENDED[name]
+    expected = results("dev_15")[name]
+    fit = cox_regression(numbered_weights(make()).with_row_index("row"), "time", "event", covariates, **options)
+    assert (fit.subjects, fit.events) == (expected["n"], expected["events"])
+    check_cox(fit, expected, rel=1e-6)
+    for transform in ("km", "identity"):
+        theirs = expected.get(f"zph_{transform}")
+        if isinstance(theirs, list):
+            check_drift(fit, theirs, transform)
+        elif theirs is not None:
+            assert proportional_hazards_test(fit, transform)["statistic"].null_count() == len(covariates) + 1
+    check_baseline(fit, expected.get("cumhaz0", []), options.get("strata"))
