@@ -184,6 +184,13 @@ class Influence:
             result[:, k] = square + P * (2 * self._summed(A, C) + P * CC + 2 * F * BC)
         return np.maximum(result, 0.0)
 
+    def at(self, place: int, clusters: int) -> Floats:
+        """Return each cluster's influence on the incidences at one position, shape (clusters, K)."""
+        made = self.position <= place
+        moved = self.level + np.outer(self.on_incidence, self.F[place]) + np.outer(self.on_path, self.P[place])
+        columns = [np.bincount(self.cluster[made], moved[made, k], clusters) for k in range(self.F.shape[1])]
+        return np.column_stack(columns)
+
     def of_areas(self, widths: Floats, clusters: int) -> Floats:
         """Return each cluster's influence on the areas under the incidences, shape (clusters, K).
 
