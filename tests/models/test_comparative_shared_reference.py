@@ -1,0 +1,146 @@
+"""Comparative estimators against the R results handed over beside the repository; skipped where these are absent.
+
+The tables stand under licences that keep them out of this repository, so they are read where they lie.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.models import comparison, propensity, proportions
+
+SHARED = Path(__file__).parents[3] / "shared" / "reference"
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
+
+
+def _results(name: str) -> dict:
+    (path,) = (SHARED / "results").glob(f"{name}*.json")
+    return json.loads(path.read_text())
+
+
+def _table(name: str) -> pl.DataFrame:
+    return pl.read_csv(SHARED / "data" / name, infer_schema_length=None, null_values=["NA", "NaN", "<undefined>"])
+
+
+@pytest.fixture(scope="module")
+def ashar() -> pl.DataFrame:
+    patients = _table("Ashar2022_outcomes_demographics.csv").filter(pl.col("is_patient") == 1).drop_nulls("group")
+    wide = patients.pivot(on="time", index=["id", "group"], values=["pain_avg", "odi"])
+    names = {1: "PRT", 2: "Placebo", 3: "UsualCare"}
+    return wide.with_columns(arm=pl.col("group").replace_strict(names))
+
+
+@pytest.mark.parametrize(("outcome", "key"), [("pain_avg", "ancova_pain"), ("odi", "ancova_odi")])
+def test_ancova_of_the_back_pain_trial_matches_dev_11(ashar: pl.DataFrame, outcome: str, key: str) -> None:
+    expected = {term["term"].removeprefix("arm"): term for term in _results("dev_11")[key]}
+    seen = ashar.drop_nulls([f"{outcome}_1", f"{outcome}_2"])
+    for robust, name in ((None, "se"), ("HC1", "se_HC1"), ("HC3", "se_HC3")):
+        rows = comparison.ancova(seen, f"{outcome}_2", f"{outcome}_1", "arm", [], robust=robust)
+        for arm in ("PRT", "Placebo"):
+            row = rows.filter(group=arm, reference="UsualCare").row(0, named=True)
+            assert row["estimate"] == pytest.approx(expected[arm]["est"], rel=1e-8)
+            assert row["std_error"] == pytest.approx(expected[arm][name], rel=1e-8)
+
+
+def test_adjusted_means_match_emmeans_of_dev_11(ashar: pl.DataFrame) -> None:
+    seen = ashar.drop_nulls(["pain_avg_1", "pain_avg_2"])
+    rows = comparison.adjusted_means(seen, "pain_avg_2", "pain_avg_1", "arm", [], robust=None)
+    for expected in _results("dev_11")["emmeans_pain"]:
+        row = rows.filter(group=expected["arm"]).row(0, named=True)
+        for ours, theirs in (("estimate", "emmean"), ("std_error", "SE"), ("ci_low", "lower.CL")):
+            assert row[ours] == pytest.approx(expected[theirs], rel=1e-8)
+
+
+def test_responders_match_dev_11() -> None:
+    for key, counts in {"PRT_vs_UC": (33, 50, 5, 50), "PRT_vs_Placebo": (33, 50, 10, 51)}.items():
+        expected = _results("dev_11")["responder_comparisons_nonresponder_imputed_le1"][key]
+        difference = proportions.newcombe(*counts)
+        ratio = proportions.risk_ratio(*counts)
+        assert difference.select("ci_low", "ci_high").row(0) == pytest.approx(expected["rd_newcombe"], rel=1e-8)
+        assert ratio.select("ci_low", "ci_high").row(0) == pytest.approx(expected["rr_ci"], rel=1e-8)
+        number = proportions.number_needed_to_treat(difference["estimate"], difference["ci_low"], difference["ci_high"])
+        assert number["estimate"].item() == pytest.approx(expected["nnt"])
+
+
+def test_wilson_and_newcombe_match_dev_22() -> None:
+    results = _results("dev_22")
+    for case in results["wilson_examples"]:
+        row = proportions.wilson(case["x"], case["n"]).row(0, named=True)
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((case["lo"], case["hi"]), abs=1e-12)
+    for case in results["newcombe_site_pairs"] + results["newcombe_published"]:
+        row = proportions.newcombe(case["x1"], case["n1"], case["x2"], case["n2"]).row(0, named=True)
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((case["lo"], case["hi"]), abs=1e-12)
+
+
+def _lalonde() -> tuple[pl.DataFrame, str, list[str]]:
+    table = _table("MatchIt_lalonde.csv").with_columns(
+        black=(pl.col("race") == "black").cast(pl.Int8),
+        hispan=(pl.col("race") == "hispan").cast(pl.Int8),
+        re74k=pl.col("re74") / 1000,
+        re75k=pl.col("re75") / 1000,
+        zero78=(pl.col("re78") == 0).cast(pl.Int8),
+    )
+    return table, "treat", ["age", "educ", "black", "hispan", "married", "nodegree", "re74k", "re75k"]
+
+
+def _nhefs() -> tuple[pl.DataFrame, str, list[str]]:
+    table = _table("nhefs_complete.csv").with_columns(
+        pl.col("education", "exercise", "active").cast(pl.String), gain5=(pl.col("wt82_71") > 5).cast(pl.Int8)
+    )
+    smoking = ["smokeintensity", "I(smokeintensity**2)", "smokeyrs", "I(smokeyrs**2)"]
+    others = ["sex", "race", "age", "I(age**2)", "education", "exercise", "active", "wt71", "I(wt71**2)"]
+    return table, "qsmk", smoking + others
+
+
+@pytest.mark.parametrize(("name", "load"), [("lalonde", _lalonde), ("nhefs", _nhefs)])
+def test_weighted_effects_with_both_variances_match_dev_21(name: str, load) -> None:
+    table, treatment, covariates = load()
+    for outcome, by_estimand in _results("dev_21")[name]["results"].items():
+        for estimand, expected in by_estimand.items():
+            fit = propensity.weights(table, treatment, covariates, estimand)
+            rows = propensity.effects(fit, table, outcome).filter(group=1)
+            fixed, estimated = rows.sort("variance", descending=True).to_dicts()
+            assert fixed["variance"] == "weights fixed"
+            assert fixed["estimate"] == pytest.approx(expected["diff"], rel=1e-8)
+            assert fixed["std_error"] == pytest.approx(expected["se_fixed_weights_HC0"], rel=1e-8)
+            assert estimated["std_error"] == pytest.approx(expected["se_stacked"], rel=1e-8)
+
+
+def test_binary_balance_and_effective_sample_size_match_dev_05() -> None:
+    table, treatment, covariates = _lalonde()
+    expected = _results("dev_05")["lalonde"]
+    terms = [row["term"] for row in expected["smd"]["ate"]]
+    for estimand in ("ate", "overlap"):
+        fit = propensity.weights(table, treatment, covariates, estimand)
+        sizes = expected["ess"][estimand]
+        np.testing.assert_allclose(
+            fit.effective_sample_size["effective_sample_size"], [sizes["control"], sizes["treated"]], rtol=1e-6
+        )
+        rows = propensity.balance(table.with_columns(fit.weights), treatment, terms, "weight")
+        np.testing.assert_allclose(rows["smd"], [row["adj"] for row in expected["smd"][estimand]], atol=1e-7)
+
+
+def test_three_arms_match_dev_06() -> None:
+    table = _table("AOD.csv")
+    expected = _results("dev_06")["aod"]
+    covariates = ["illact", "crimjust", "subprob", "subdep", "white"]
+    for estimand in ("ate", "overlap"):
+        fit = propensity.weights(table, "treat", covariates, estimand)
+        np.testing.assert_allclose(
+            fit.effective_sample_size["effective_sample_size"], list(expected["ess"][estimand].values()), rtol=1e-5
+        )
+        balance = propensity.balance(table.with_columns(fit.weights), "treat", covariates, "weight")
+        effects = propensity.effects(fit, table, "suf12").filter(variance="weights fixed")
+        for row in expected["smd"][estimand]:
+            ours = balance.filter(group=row["b"], reference=row["a"], covariate=row["term"])
+            assert ours["smd"].item() == pytest.approx(row["smd_pair_pooled"], abs=1e-5)
+        for row in expected["effect"][estimand]["contrasts"]:
+            ours = effects.filter(group=row["b"], reference=row["a"])
+            assert ours["estimate"].item() == pytest.approx(row["diff_b_minus_a"], rel=1e-5)
+            # survey::svyglm has the factor n / (n - 1)
+            assert ours["std_error"].item() * np.sqrt(600 / 599) == pytest.approx(row["se"], rel=1e-5)
