@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
-from pipelines.models._frames import ESTIMABLE, Bools, Floats, Ints, not_estimable
+from pipelines.models._frames import ESTIMABLE, Bools, Floats, Ints, not_estimable, nullable
 from pipelines.models._intervals import chi_square_p
 
 
@@ -50,6 +51,18 @@ def quadratic_form(difference: Floats, variance: Floats, used: Bools) -> ChiSqua
         return ChiSquareTest.impossible("some groups are never at risk together when events happen")
     statistic = float(difference[chosen] @ np.linalg.solve(block, difference[chosen]))
     return ChiSquareTest(statistic, len(chosen), float(chi_square_p(statistic, len(chosen))))
+
+
+def test_frame(tests: list[ChiSquareTest]) -> pl.DataFrame:
+    """Return tests as rows: statistic, df, p_value, status."""
+    return pl.DataFrame(
+        {
+            "statistic": nullable(np.array([test.statistic for test in tests])),
+            "df": pl.Series([test.df for test in tests], dtype=pl.Int64),
+            "p_value": nullable(np.array([test.p_value for test in tests])),
+            "status": [test.status for test in tests],
+        }
+    )
 
 
 def _counts(time: Floats, event: Bools, group: Ints, groups: int, stratum: Ints) -> tuple[Floats, Floats]:

@@ -10,7 +10,9 @@ including `slot`. Rows that share a slot lie together, so that a sum over rows i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -47,7 +49,7 @@ class Slots:
         found = np.empty(len(when), dtype=np.int64)
         starts = np.searchsorted(stratum, np.arange(len(self.first) + 1))
         ends = np.append(self.first[1:], self.count)
-        for code, (low, high) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        for code, (low, high) in enumerate(pairwise(starts)):
             begin = self.first[code]
             found[low:high] = begin - 1 + np.searchsorted(self.time[begin : ends[code]], when[low:high], side="right")
         return found
@@ -68,8 +70,8 @@ class RiskSets:
     slots: Slots
     slot: Ints
     entry_slot: Ints | None
-    _exits: sparse.csr_matrix = field(repr=False)
-    _entries: sparse.csr_matrix | None = field(repr=False)
+    exits: sparse.csr_matrix = field(repr=False)
+    entries: sparse.csr_matrix | None = field(repr=False)
 
     @classmethod
     def of(cls, entry: Floats, exit_: Floats, event: Bools, stratum: Ints) -> RiskSets:
@@ -83,10 +85,10 @@ class RiskSets:
 
     def sums(self, weight: Floats, values: Floats | None = None) -> Floats:
         """Return Σ weight (× values) over those at risk at each slot, shape (s,) or (s, p)."""
-        total = self.slots.remaining(slot_sums(self._exits, weight, values))
-        if self._entries is None:
+        total = self.slots.remaining(slot_sums(self.exits, weight, values))
+        if self.entries is None:
             return total
-        return total - self.slots.remaining(slot_sums(self._entries, weight, values))
+        return total - self.slots.remaining(slot_sums(self.entries, weight, values))
 
     def accumulate(self, per_slot: Floats) -> Floats:
         """Return each row's sum of a quantity over the slots at which it is at risk, shape (n,) or (n, p)."""
@@ -100,24 +102,14 @@ class RiskSets:
 class SubdistributionRiskSets:
     """Risk sets of the Fine-Gray model: after a competing event a row stays at risk, with a fading weight.
 
-    The weight at a later event time u is G(u-) / G(t-), with G the Kaplan-Meier curve of censoring and t the row's
-    own time. `censoring_at_slot` holds G(u-), shape (s,); `stays` marks the rows with a competing event and
-    `censoring_at_exit` their G(t-), shape (n,).
+    The weight at a later event time u is G(u-) / G(t-), with G the Kaplan-Meier curve of censoring in the row's
+    censoring group and t the row's own time. `faded` holds, for each group, G(u-) at the slots, shape (s,), and
+    1 / G(t-) for the group's rows with a competing event, 0 for all others, shape (n,).
     Source: Fine & Gray, JASA 94 (1999) 496-509; Geskus, Biometrics 67 (2011) 39-49.
     """
 
     natural: RiskSets
-    censoring_at_slot: Floats
-    _share: Floats = field(repr=False)
-    _stayers: sparse.csr_matrix = field(repr=False)
-
-    @classmethod
-    def of(
-        cls, natural: RiskSets, stays: Bools, censoring_at_slot: Floats, censoring_at_exit: Floats
-    ) -> SubdistributionRiskSets:
-        """Return the risk sets that add the rows in `stays` to the natural ones (one stratum)."""
-        share = np.divide(1.0, censoring_at_exit, out=np.zeros(len(stays)), where=stays & (censoring_at_exit > 0))
-        return cls(natural, censoring_at_slot, share, rows_by_slot(natural.slot, natural.slots.count))
+    faded: Sequence[tuple[Floats, Floats]]
 
     @property
     def slots(self) -> Slots:
@@ -129,15 +121,20 @@ class SubdistributionRiskSets:
 
     def sums(self, weight: Floats, values: Floats | None = None) -> Floats:
         """Return Σ weight (× values) over those at risk at each slot, shape (s,) or (s, p)."""
-        kept = slot_sums(self._stayers, weight * self._share, values)
-        earlier = np.cumsum(kept, axis=0) - kept
-        return self.natural.sums(weight, values) + _scaled(earlier, self.censoring_at_slot)
+        total = self.natural.sums(weight, values)
+        for at_slot, share in self.faded:
+            kept = slot_sums(self.natural.exits, weight * share, values)
+            total += _scaled(np.cumsum(kept, axis=0) - kept, at_slot)
+        return total
 
     def accumulate(self, per_slot: Floats) -> Floats:
         """Return each row's weighted sum of a quantity over the slots at which it is at risk."""
-        faded = _scaled(per_slot, self.censoring_at_slot)
-        later = self.slots.remaining(faded) - faded
-        return self.natural.accumulate(per_slot) + _scaled(later[self.slot], self._share)
+        total = self.natural.accumulate(per_slot)
+        for at_slot, share in self.faded:
+            to_come = _scaled(per_slot, at_slot)
+            later = self.slots.remaining(to_come) - to_come
+            total += _scaled(later[self.slot], share)
+        return total
 
 
 def rows_by_slot(slot: Ints, slots: int, rows: Ints | None = None, total: int | None = None) -> sparse.csr_matrix:
@@ -166,7 +163,7 @@ def _scaled(values: Floats, factor: Floats) -> Floats:
 def _per_stratum(values: Floats, first: Ints, backwards: bool) -> Floats:
     """Return running sums within strata; each is summed on its own, so that a large one does not blur a small one."""
     result = np.empty_like(values)
-    for low, high in zip(first, [*first[1:], len(values)], strict=True):
+    for low, high in pairwise([*first, len(values)]):
         part = values[low:high]
         if backwards:
             result[low:high] = np.cumsum(part[::-1], axis=0)[::-1]

@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 
 from pipelines.models._aalen_johansen import Influence, Rows, product_limit
+from pipelines.models._fine_gray import fine_gray
 from pipelines.models._frames import (
     Ints,
+    ModelInputError,
     case_weights,
     cause_codes,
     cluster_codes,
@@ -20,8 +22,12 @@ from pipelines.models._frames import (
     nullable,
     require_columns,
 )
+from pipelines.models._gray import gray_statistic
 from pipelines.models._intervals import probability_limits
+from pipelines.models._log_rank import test_frame
 from pipelines.models._restricted import areas_by_group, compare, comparison_frame
+
+__all__ = ["cumulative_incidence", "fine_gray", "gray_test", "restricted_time_lost"]
 
 
 def cumulative_incidence(
@@ -110,3 +116,27 @@ def restricted_time_lost(
 def causes_present(codes: Ints) -> tuple[int, ...]:
     """Return the causes that occur, in order; cause 1 when nobody has an event."""
     return tuple(int(code) for code in np.unique(codes[codes > 0])) or (1,)
+
+
+def gray_test(frame: pl.DataFrame, time: str, cause: str, group: str) -> pl.DataFrame:
+    """Return Gray's test of equal cumulative incidence, a row per cause: cause, statistic, df, p_value, status.
+
+    `cause` is 0 for censored rows. Where the data cannot carry the test the numbers are null and `status` says why.
+
+    Raises:
+        ModelInputError: unknown columns, missing values, negative times, fewer than two groups.
+    Source: Gray, Annals of Statistics 16 (1988) 1141-1154 (rho = 0).
+    """
+    require_columns(frame, [time, cause, group])
+    groups = groups_of(frame, group)
+    if groups.count < 2:
+        raise ModelInputError(f"Column {group} has one level; Gray's test needs at least two.")
+    _, stop = follow_up_times(frame, time)
+    codes = cause_codes(frame, cause)
+    causes = causes_present(codes)
+    tests = [
+        gray_statistic(stop, codes == number, (codes > 0) & (codes != number), groups.codes, groups.count)
+        for number in causes
+    ]
+    labels = pl.DataFrame({"cause": pl.Series(causes, dtype=pl.Int64)})
+    return labels.hstack(test_frame(tests))

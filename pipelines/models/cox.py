@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from scipy import linalg, stats
+from scipy import linalg
 
 from pipelines.models._aalen_johansen import Rows, product_limit
 from pipelines.models._cox_fit import Maximum, NoMaximum, Scale, check_covariates, maximise, robust_covariance
@@ -255,7 +255,7 @@ def _tests(maximum: Maximum, coef: Floats, covariance: Floats) -> pl.DataFrame:
 def _without_numbers(problem: Problem, status: str) -> CoxFit:
     nothing = np.full(len(problem.terms), np.nan)
     names = ("coef", "std_error", "robust_std_error", "hazard_ratio", "ci_low", "ci_high", "p_value")
-    empty = {name: [] for name in ("time", "hazard", "cumulative_hazard")}
+    curve = pl.DataFrame(schema=dict.fromkeys(("time", "hazard", "cumulative_hazard"), pl.Float64))
     return CoxFit(
         tuple(problem.terms),
         pl.DataFrame({"term": list(problem.terms), **{name: nullable(nothing) for name in names}}),
@@ -264,7 +264,7 @@ def _without_numbers(problem: Problem, status: str) -> CoxFit:
         None,
         None,
         None,
-        problem.strata.clear().hstack(pl.DataFrame(empty, schema=dict.fromkeys(empty, pl.Float64))),
+        problem.strata.clear().hstack(curve),
         pl.DataFrame(schema={"test": pl.String, "statistic": pl.Float64, "df": pl.Int64, "p_value": pl.Float64}),
         status,
         len(problem.X),
@@ -307,7 +307,7 @@ def _drift_frame(terms: Sequence[str], statistics: Floats, status: str) -> pl.Da
             "term": [*terms, "GLOBAL"],
             "statistic": nullable(statistics),
             "df": df,
-            "p_value": nullable(stats.chi2.sf(statistics, df)),
+            "p_value": nullable(chi_square_p(statistics, df)),
             "status": [status] * (len(terms) + 1),
         }
     )

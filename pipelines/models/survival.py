@@ -25,7 +25,7 @@ from pipelines.models._frames import (
     require_columns,
 )
 from pipelines.models._intervals import adjusted_p, probability_limits
-from pipelines.models._log_rank import ChiSquareTest, log_rank_test
+from pipelines.models._log_rank import log_rank_test, test_frame
 from pipelines.models._restricted import areas_by_group, compare, comparison_frame
 
 
@@ -98,7 +98,7 @@ def log_rank(
         raise ModelInputError(f"Column {group} has one level; a log-rank test needs at least two.")
     _, stop = follow_up_times(frame, time)
     happened, stratum = event_indicator(frame, event), joint_codes(frame, strata)
-    return _test_frame([log_rank_test(stop, happened, groups.codes, groups.count, stratum)])
+    return test_frame([log_rank_test(stop, happened, groups.codes, groups.count, stratum)])
 
 
 def pairwise_log_rank(
@@ -133,7 +133,7 @@ def pairwise_log_rank(
             "reference": groups.levels.gather([first for first, _ in pairs]),
         }
     )
-    return labels.hstack(_test_frame(tests)).with_columns(p_adjusted=nullable(p_adjusted))
+    return labels.hstack(test_frame(tests)).with_columns(p_adjusted=nullable(p_adjusted))
 
 
 def restricted_mean(
@@ -167,14 +167,3 @@ def restricted_mean(
     base = None if groups.count < 2 else 0 if reference is None else groups.index_of(reference)
     rows = list(compare([area.as_time_without(tau) for area in lost], base, level))
     return comparison_frame(rows, groups, None)
-
-
-def _test_frame(tests: list[ChiSquareTest]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "statistic": nullable(np.array([test.statistic for test in tests])),
-            "df": pl.Series([test.df for test in tests], dtype=pl.Int64),
-            "p_value": nullable(np.array([test.p_value for test in tests])),
-            "status": [test.status for test in tests],
-        }
-    )

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models.competing_risks import cumulative_incidence, restricted_time_lost
+from pipelines.models.competing_risks import cumulative_incidence, fine_gray, gray_test, restricted_time_lost
 from pipelines.models.cox import cox_regression, proportional_hazards_test
 from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
 
@@ -472,3 +472,73 @@ def test_dev_15_cox_extensions(name):
         elif theirs is not None:
             assert proportional_hazards_test(fit, transform)["statistic"].null_count() == len(covariates) + 1
     check_baseline(fit, expected.get("cumhaz0", []), options.get("strata"))
+
+
+def regression_mgus2() -> pl.DataFrame:
+    frame = mgus2().drop_nulls(["age", "hgb", "mspike"])
+    return frame.with_columns(male=(pl.col("sex") == "M").cast(pl.Int8), old=pl.col("age") >= 70)
+
+
+def regression_pbc() -> pl.DataFrame:
+    male = (pl.col("sex") == "m").cast(pl.Int8)
+    return log_pbc().with_columns(lb="log_bili", male=male, ed=(pl.col("edema") > 0).cast(pl.Int8), cause="status")
+
+
+SUBDISTRIBUTION = {"mgus2": (regression_mgus2, "old"), "pbc": (regression_pbc, "ed")}
+
+
+@pytest.mark.parametrize("name", SUBDISTRIBUTION)
+@pytest.mark.parametrize("ties", ["efron", "breslow"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_dev_16_fine_gray(name, ties, grouped):
+    make, group = SUBDISTRIBUTION[name]
+    expected = results("dev_16")[name]["strata" if grouped else "no_strata"]
+    for state, entry in expected.items():
+        rows = entry[f"target_stratG_plain_cox_{ties}" if grouped else ties]
+        fit = fine_gray(
+            make(),
+            "time",
+            "cause",
+            [row["term"] for row in rows],
+            cause_of_interest=CAUSES[state],
+            censoring_group=group if grouped else None,
+            ties=ties,
+        )
+        assert fit.events == entry["events"]
+        for mine, row in zip(fit.coefficients.to_dicts(), rows, strict=True):
+            close(mine["coef"], row["coef"], rel=1e-6)
+            close(mine["robust_std_error"], row["robust_se"], rel=1e-6)
+            if "naive_se" in row:
+                close(mine["std_error"], row["naive_se"], rel=1e-6)
+            if "p" in row:
+                close(mine["p_value"], row["p"], rel=1e-5, abs=1e-30)
+        if not grouped:
+            close(fit.log_likelihood, entry[f"{ties}_loglik"], rel=1e-8)
+            if ties == "efron":
+                check_baseline(fit, entry["efron_cumsubhaz0"])
+
+
+def test_dev_04_fine_gray_and_cause_specific():
+    frame = mgus2().with_columns(male=(pl.col("sex") == "M").cast(pl.Int8))
+    for state, entry in results("dev_04")["regression_age_male"].items():
+        subdistribution = fine_gray(frame, "time", "cause", ["age", "male"], cause_of_interest=CAUSES[state])
+        for mine, row in zip(subdistribution.coefficients.to_dicts(), entry["finegray_coxph"], strict=True):
+            close(mine["coef"], row["coef"], rel=1e-5)
+            close(mine["std_error"], row["naive_se"], rel=1e-5)
+            close(mine["robust_std_error"], row["robust_se"], rel=1e-5)
+        own = frame.with_columns(event=pl.col("cause") == CAUSES[state])
+        for mine, row in zip(
+            cox_regression(own, "time", "event", ["age", "male"]).coefficients.to_dicts(),
+            entry["cause_specific_cox"],
+            strict=True,
+        ):
+            close(mine["coef"], row["coef"], rel=1e-5)
+            close(mine["std_error"], row["se"], rel=1e-5)
+
+
+def test_dev_04_gray():
+    ours = gray_test(mgus2(), "time", "cause", "sex").to_dicts()
+    for mine, row in zip(ours, results("dev_04")["gray_test_sex"], strict=True):
+        assert (str(mine["cause"]), mine["df"]) == (row["cause"], row["df"])
+        close(mine["statistic"], row["stat"])
+        close(mine["p_value"], row["p"])
