@@ -1,0 +1,114 @@
+"""What a row rule must know beside the row itself: the patient, the deaths, the instrument, the code list, its twins.
+
+Each function adds columns to a typed table and changes neither its rows nor their order.
+"""
+
+import polars as pl
+
+from pipelines.ingest.contract import OTHER_TIER, Table
+from pipelines.ingest.parsing import ROW
+from pipelines.protocol import Protocol
+
+_PATIENT_COLUMNS = ("is_patient_listed", "is_patient_accepted", "administrative_end_day", "last_contact_day")
+
+
+def with_twins(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+    """Mark rows that share their key: `is_repeat` (says the same as an earlier one), `is_contradicted` (does not).
+
+    Rows with an empty key are no twins. Fields that could not be read take part as rows of their own.
+    """
+    key = list(table.key)
+    keyed = frame.lazy().select(ROW, *key).drop_nulls(key)
+    shared = keyed.filter(pl.struct(key).is_duplicated()).select(ROW)
+    marks = [name for name in frame.columns if name.startswith("unreadable:")]
+    content = [name for name in table.column_names if name not in key]
+    twins = frame.lazy().select(ROW, *key, *content, *marks).join(shared, on=ROW, how="semi").collect()
+    verdict = twins.with_columns(
+        variants=pl.struct(content + marks).n_unique().over(key) if content else pl.lit(1),
+        is_first=pl.col(ROW) == pl.col(ROW).min().over(key),
+    ).select(
+        ROW,
+        is_repeat=(pl.col("variants") == 1) & ~pl.col("is_first"),
+        is_contradicted=pl.col("variants") > 1,
+    )
+    marked = frame.join(verdict, on=ROW, how="left", maintain_order="left")
+    return marked.with_columns(pl.col("is_repeat", "is_contradicted").fill_null(False))
+
+
+def patients_known(patients: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
+    """One row a patient listed: patient_id, is_patient_listed, is_patient_accepted and the days of follow-up."""
+    days = accepted.select("patient_id", "administrative_end_day", "last_contact_day", is_patient_accepted=pl.lit(True))
+    listed = patients.select("patient_id").drop_nulls().unique(maintain_order=True)
+    return listed.join(days, on="patient_id", how="left", maintain_order="left").with_columns(
+        pl.col("is_patient_accepted").fill_null(False), is_patient_listed=pl.lit(True)
+    )
+
+
+def with_patient(frame: pl.DataFrame, patients: pl.DataFrame) -> pl.DataFrame:
+    """Add what is known of the row's patient."""
+    joined = frame.join(
+        patients.select("patient_id", *_PATIENT_COLUMNS), on="patient_id", how="left", maintain_order="left"
+    )
+    return joined.with_columns(pl.col("is_patient_listed", "is_patient_accepted").fill_null(False))
+
+
+def deaths(events: pl.DataFrame) -> pl.DataFrame:
+    """One row a patient with usable deaths: patient_id, death_day (null if they disagree), has_two_deaths.
+
+    Args:
+        events: typed events with their patients joined.
+    """
+    usable = events.filter(
+        (pl.col("event") == "death")
+        & pl.col("is_patient_accepted")
+        & pl.col("day").is_between(0, pl.col("administrative_end_day"))
+    )
+    days = usable.group_by("patient_id").agg(first=pl.col("day").min(), has_two_deaths=pl.col("day").n_unique() > 1)
+    return days.select("patient_id", "has_two_deaths", death_day=pl.when(~pl.col("has_two_deaths")).then("first"))
+
+
+def with_death(frame: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
+    """Add the patient's day of death and whether the deaths recorded disagree."""
+    joined = frame.join(deaths, on="patient_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("has_two_deaths").fill_null(False))
+
+
+def with_code_tier(frame: pl.DataFrame, codes: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """Add the tier that the code means (`code_tier`), or that it means one the protocol lacks (`is_foreign_code`)."""
+    tiers = (*protocol.tier_names, OTHER_TIER)
+    meanings = codes.select("code_system", "code", mapped="tier")
+    joined = frame.join(meanings, on=["code_system", "code"], how="left", maintain_order="left")
+    is_ours = pl.col("mapped").is_in(tiers)
+    return joined.with_columns(
+        code_tier=pl.when(is_ours).then("mapped"), is_foreign_code=(~is_ours).fill_null(False)
+    ).drop("mapped")
+
+
+def with_instrument(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """Add the instrument's range and kind and the value in its standard unit (`standard_value`)."""
+    instruments = pl.DataFrame(
+        [
+            (i.name, i.minimum, i.maximum, i.is_integer, i.kind == "walking", i.time_limit_s)
+            for i in protocol.instruments
+        ],
+        schema={
+            "instrument": pl.String,
+            "instrument_minimum": pl.Float64,
+            "instrument_maximum": pl.Float64,
+            "is_integer_only": pl.Boolean,
+            "is_walking": pl.Boolean,
+            "time_limit_s": pl.Float64,
+        },
+        orient="row",
+    )
+    units = pl.DataFrame(
+        [(i.name, unit, factor) for i in protocol.instruments for unit, factor in i.unit_factors.items()],
+        schema={"instrument": pl.String, "unit": pl.String, "unit_factor": pl.Float64},
+        orient="row",
+    )
+    joined = frame.join(instruments, on="instrument", how="left", maintain_order="left").join(
+        units, on=["instrument", "unit"], how="left", maintain_order="left"
+    )
+    return joined.with_columns(
+        is_instrument_known=pl.col("is_walking").is_not_null(), standard_value=pl.col("value") * pl.col("unit_factor")
+    )

@@ -1,0 +1,176 @@
+"""`manifest.toml`: what a release says about itself, and the bytes of its files checked against it.
+
+What stands in the tables is read in `readers.py`; nothing here looks at rows.
+"""
+
+import hashlib
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipelines.ingest.contract import TABLE_NAMES
+from pipelines.ingest.errors import ReleaseRefused
+from pipelines.ingest.scanners import kind_of_identifier
+
+MANIFEST = "manifest.toml"
+_MAXIMUM_MANIFEST_BYTES = 1_000_000
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+Mode = Literal["safe_harbor", "limited_data_set", "expert_determination", "synthetic"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TableFiles(_Part):
+    """The files of one table, their rows together, and the SHA-256 of each."""
+
+    files: Annotated[list[str], Field(min_length=1, max_length=1000)]
+    rows: int = Field(ge=0)
+    sha256: list[str]
+
+    @field_validator("files")
+    @classmethod
+    def _are_plain_names(cls, files: list[str]) -> list[str]:
+        for file in files:
+            if not _FILE_NAME.fullmatch(file) or ".." in file:
+                raise ValueError(
+                    "must hold plain file names inside the release folder (letters, digits, point, underscore, hyphen)"
+                )
+        return files
+
+    @field_validator("sha256")
+    @classmethod
+    def _are_hashes(cls, hashes: list[str]) -> list[str]:
+        if not all(re.fullmatch(r"[0-9a-fA-F]{64}", text) for text in hashes):
+            raise ValueError("must hold SHA-256 sums of 64 hexadecimal digits")
+        return hashes
+
+    @model_validator(mode="after")
+    def _has_a_hash_per_file(self) -> Self:
+        if len(self.files) != len(self.sha256):
+            raise ValueError("needs one sha256 for each of its files")
+        return self
+
+
+class Tables(_Part):
+    """The four tables of a release."""
+
+    patients: TableFiles
+    treatments: TableFiles
+    assessments: TableFiles
+    events: TableFiles
+
+
+class Manifest(_Part):
+    """What a release says about itself; `sha256` is that of the manifest file."""
+
+    release: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
+    source: str = Field(min_length=1, max_length=200)
+    deidentification: Mode
+    linkage: str = Field(min_length=1, max_length=200)
+    data_use_agreement: str = Field(default="", max_length=200)
+    tables: Tables
+    sha256: str = ""
+
+    @field_validator("source", "linkage", "data_use_agreement")
+    @classmethod
+    def _identifies_nobody(cls, text: str) -> str:
+        kind = kind_of_identifier(text)
+        if kind and kind not in ("a date", "a long number"):  # an agreement may carry a number or the day it was signed
+            raise ValueError(f"must not hold {kind}")
+        return text
+
+    @model_validator(mode="after")
+    def _agreement_stands(self) -> Self:
+        if self.deidentification == "limited_data_set" and not self.data_use_agreement.strip():
+            raise ValueError("a limited_data_set needs the number of its agreement in data_use_agreement")
+        files = [file for table in TABLE_NAMES for file in self.table(table).files]
+        if len(set(map(str.lower, files))) < len(files):
+            raise ValueError("each file may stand once, in one table")
+        return self
+
+    def table(self, name: str) -> TableFiles:
+        """The files of one table."""
+        return getattr(self.tables, name)  # type: ignore[no-any-return]
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and validate a release's manifest.
+
+    Raises:
+        ReleaseRefused: the folder or its manifest is missing, or the manifest does not fit.
+    """
+    if not folder.is_dir():
+        raise ReleaseRefused(f"there is no release folder at {folder}; name a folder that holds {MANIFEST}")
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ReleaseRefused(
+            f"{folder.name} holds no {MANIFEST}; a release names its files, row counts and hashes there"
+        )
+    try:
+        if path.stat().st_size > _MAXIMUM_MANIFEST_BYTES:
+            raise ReleaseRefused(f"{MANIFEST} is larger than a megabyte; a manifest only names files")
+        data = path.read_bytes()
+        content = tomllib.loads(data.decode("utf-8-sig"))
+    except OSError:
+        raise ReleaseRefused(f"{MANIFEST} cannot be read; check who may read it") from None
+    except UnicodeDecodeError:
+        raise ReleaseRefused(f"{MANIFEST} is not UTF-8 text; save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        line = re.search(r"\(at (line \d+)", str(error))
+        place = f" ({line[1]})" if line else ""
+        raise ReleaseRefused(f"{MANIFEST} is not valid TOML{place}; correct it and hand it over again") from None
+    try:
+        return Manifest.model_validate({**content, "sha256": hashlib.sha256(data).hexdigest()})
+    except ValidationError as error:
+        raise ReleaseRefused(_sentence(error)) from None
+
+
+def read_file(folder: Path, file: str, sha256: str) -> bytes:
+    """The bytes of one release file, once they match the manifest's hash: what was checked is what is read.
+
+    Raises:
+        ReleaseRefused: the file is missing, is a link or no plain file, cannot be read, or has another hash.
+    """
+    path = folder / file
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise ReleaseRefused(f"{file} is a link or not a plain file; put the file itself into the release folder")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ReleaseRefused(f"{file} is named in {MANIFEST} but is not in the release folder; add it") from None
+    except OSError:
+        raise ReleaseRefused(f"{file} cannot be read; check who may read it") from None
+    if hashlib.sha256(data).hexdigest() != sha256.lower():
+        raise ReleaseRefused(
+            f"{file} is not the file that {MANIFEST} describes: its SHA-256 differs; "
+            f"copy the file again, or write a new manifest if it was changed on purpose"
+        )
+    return data
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as one sentence that names the key and shows no value."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(str(step) for step in problem["loc"] if not isinstance(step, int))
+    wording = {
+        "missing": "is missing; add it",
+        "extra_forbidden": "is not known; remove it",
+        "greater_than_equal": "must not be negative",
+        "string_too_short": "must not be empty",
+        "string_pattern_mismatch": "must be a short name of letters, digits, point, underscore and hyphen",
+    }
+    if problem["type"] == "extra_forbidden":
+        key = ".".join([*key.split(".")[:-1], _shown(key.split(".")[-1])])
+    said = wording.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
+    return f"{MANIFEST}: {f'the key {key} ' if key else ''}{said[:1].lower()}{said[1:]}"
+
+
+def _shown(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z_]{1,40}", key) else "(unreadable)"

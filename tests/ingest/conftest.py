@@ -1,0 +1,118 @@
+"""A small clean release made by hand, and a helper that writes it, so that a test changes one thing and no more."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.protocol import Protocol, load_protocol
+from pipelines.resources import default_protocol_file
+
+PATIENT = {
+    "patient_id": "P-01",
+    "site_id": "S1",
+    "enrolment_year": "2020",
+    "age_years": "71",
+    "sex": "female",
+    "bmi": "28.4",
+    "smoking": "never",
+    "comorbidity_count": "2",
+    "diabetes": "false",
+    "depression": "false",
+    "opioid_use": "true",
+    "prior_lumbar_surgery": "false",
+    "spondylolisthesis": "true",
+    "stenosis_grade": "C",
+    "stenotic_levels": "2",
+    "symptom_months": "14.5",
+    "last_contact_day": "700",
+    "administrative_end_day": "800",
+}
+TREATMENT = {"treatment_id": "T-01", "patient_id": "P-01", "day": "0", "tier": "esi", "site_id": "S1"}
+SCORE = {
+    "patient_id": "P-01",
+    "day": "0",
+    "instrument": "nrs_leg",
+    "value": "7",
+    "unit": "points",
+    "mode": "clinic",
+    "duration_s": "",
+    "stop_reason": "",
+}
+WALK = SCORE | {"instrument": "spwt", "value": "320", "unit": "m", "duration_s": "400", "stop_reason": "claudication"}
+EVENT = {"patient_id": "P-01", "day": "300", "event": "readmission"}
+
+Rows = list[dict[str, str]]
+
+
+class Release:
+    """Rows of the four tables, to be changed and then written as CSV with a manifest that fits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        second = {"patient_id": "P-02"}
+        self.tables: dict[str, Rows] = {
+            "patients": [dict(PATIENT), PATIENT | second | {"age_years": "66", "sex": "male"}],
+            "treatments": [dict(TREATMENT), TREATMENT | second | {"treatment_id": "T-02", "tier": "laminectomy"}],
+            "assessments": [dict(SCORE), dict(WALK), SCORE | second],
+            "events": [dict(EVENT), EVENT | second | {"day": "650", "event": "death"}],
+        }
+        self.columns = {name: list(rows[0]) for name, rows in self.tables.items()}
+        self.about: dict[str, Any] = {
+            "release": "hand-made",
+            "source": "written by hand",
+            "deidentification": "synthetic",
+            "linkage": "all payers",
+        }
+        self.bytes: dict[str, bytes] = {}
+
+    def csv(self, name: str) -> bytes:
+        """The table as CSV bytes, quoted where a field needs it."""
+        lines = [",".join(self.columns[name])]
+        lines += [",".join(_field(row.get(column, "")) for column in self.columns[name]) for row in self.tables[name]]
+        return ("\n".join(lines) + "\n").encode()
+
+    def write(self, **manifest_changes: str) -> Path:
+        """Write files and manifest; `manifest_changes` replaces the manifest's text for a table."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = "".join(f'{key} = "{value}"\n' for key, value in self.about.items())
+        for name in self.tables:
+            data = self.bytes.get(name) or self.csv(name)
+            (self.folder / f"{name}.csv").write_bytes(data)
+            entry = f'files = ["{name}.csv"]\nrows = {len(self.tables[name])}\nsha256 = ["{hashlib.sha256(data).hexdigest()}"]\n'
+            text += f"[tables.{name}]\n{manifest_changes.get(name, entry)}"
+        (self.folder / "manifest.toml").write_text(text, encoding="utf-8")
+        return self.folder
+
+    def add(self, table: str, like: dict[str, str], **changes: str) -> None:
+        """Append a row."""
+        self.tables[table].append(like | changes)
+
+    def set(self, table: str, row: int, **changes: str) -> None:
+        """Change fields of a row; a column not there yet is added."""
+        self.columns[table] += [name for name in changes if name not in self.columns[table]]
+        self.tables[table][row] |= changes
+
+
+def _field(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+
+
+@pytest.fixture(scope="session")
+def protocol() -> Protocol:
+    """The protocol that travels with the package."""
+    return load_protocol(default_protocol_file())
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    """A clean release of two patients."""
+    return Release(tmp_path / "release")
+
+
+@pytest.fixture
+def make_release(tmp_path: Path) -> Callable[[str], Release]:
+    """Several clean releases side by side."""
+    return lambda name: Release(tmp_path / name)
