@@ -1,0 +1,108 @@
+"""What is asked of the data: per endpoint, outcome and contrast of the protocol, which model on which rows.
+
+Frames in, result tables out; nothing here knows the warehouse or Dagster. `ANALYSES` registers every table of
+`results`; each module makes a few of them and says in its first lines which.
+"""
+
+import polars as pl
+
+from pipelines.analyses import hazards, incidence, responders, trajectories, walking
+from pipelines.analyses.contrasts import contrasts, restricted_times
+from pipelines.analyses.covariates import imputation_table
+from pipelines.analyses.gate import diagnostics
+from pipelines.analyses.registry import Analysis, Tables, analysis, in_order, run_analyses
+from pipelines.analyses.schemas import TABLES
+from pipelines.analyses.table_one import table_one
+from pipelines.protocol import Protocol
+
+__all__ = ["ANALYSES", "TABLES", "Analysis", "analyse", "in_order"]
+
+SUBJECTS = "analysis.subjects"
+SCORES = "analysis.scores"
+WALKS = "analysis.walking_tests"
+TIMES = "analysis.time_to_event"
+RESPONDERS = "analysis.responders"
+GATE = "results.diagnostics"
+
+
+def _imputation(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    return imputation_table(tables[SUBJECTS], protocol)
+
+
+ANALYSES: dict[str, Analysis] = dict(
+    (
+        analysis(
+            "table_one", [SUBJECTS], table_one, "Descriptive statistics by tier; missing values shown, not filled."
+        ),
+        analysis(
+            "imputation", [SUBJECTS], _imputation, "Median or most frequent value over all tiers; counts by tier."
+        ),
+        analysis(
+            "diagnostics",
+            [SUBJECTS, SCORES, WALKS, TIMES],
+            diagnostics,
+            "Checks with value, threshold and verdict; a failed one withholds its contrast.",
+        ),
+        analysis(
+            "cumulative_incidence",
+            [TIMES],
+            incidence.cumulative_incidence,
+            "Aalen-Johansen with death competing, log-log limits, infinitesimal-jackknife variance.",
+        ),
+        analysis(
+            "survival_curves",
+            [TIMES],
+            incidence.survival_curves,
+            "Kaplan-Meier with death censored, log-log limits: a sensitivity view.",
+        ),
+        analysis(
+            "restricted_times",
+            [TIMES, GATE],
+            restricted_times,
+            "Area under the cumulative incidence (time lost) and under event-free survival up to the horizon.",
+        ),
+        analysis("log_rank", [TIMES], incidence.log_rank, "Log-rank test over all tiers, death censored."),
+        analysis(
+            "hazard_ratios",
+            [SUBJECTS, TIMES, GATE],
+            hazards.hazard_ratios,
+            "Cause-specific Cox regression, Efron ties, variance clustered by patient; one event set per contrast.",
+        ),
+        analysis(
+            "proportional_hazards",
+            [SUBJECTS, TIMES],
+            hazards.proportional_hazards,
+            "Score test of proportional hazards on the Kaplan-Meier scale (as R's cox.zph).",
+        ),
+        analysis(
+            "contrasts",
+            [SUBJECTS, SCORES, WALKS, TIMES, GATE],
+            contrasts,
+            "ANCOVA with HC3 for scores, joint model of time and speed for walking, incidence differences.",
+        ),
+        analysis(
+            "trajectories",
+            [SCORES, WALKS],
+            trajectories.trajectories,
+            "Observed means with t limits; walking by median, geometric mean and share at the time limit.",
+        ),
+        analysis(
+            "walking_curves",
+            [WALKS],
+            walking.walking_curves,
+            "Kaplan-Meier of time and distance to stop; walks to the time limit censored.",
+        ),
+        analysis("stop_reasons", [WALKS], walking.stop_reasons, "Walks by reason for stopping, Wilson limits."),
+        analysis(
+            "responders",
+            [RESPONDERS],
+            responders.responders,
+            "Share of responders with Wilson limits; escalation before the visit is non-response.",
+        ),
+    )
+)
+
+
+def analyse(tables: Tables, protocol: Protocol) -> dict[str, pl.DataFrame]:
+    """All result tables by name, from the `analysis.*` frames by name."""
+    return run_analyses(ANALYSES, tables, protocol)

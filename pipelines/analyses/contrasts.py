@@ -1,0 +1,115 @@
+"""`results.contrasts` and `results.restricted_times`: all comparisons, gated, with the primary ones marked.
+
+Belongs here: gathering what the estimators' modules found for the protocol's contrasts, withholding what failed a
+diagnostic, marking the primary rows and adjusting their p-values. Does not belong here: an estimate.
+"""
+
+import polars as pl
+
+from pipelines.analyses.gate import Gate, withhold_failed
+from pipelines.analyses.horizons import contrast_times, incidence_differences, tier_times
+from pipelines.analyses.multiplicity import holm
+from pipelines.analyses.registry import Tables
+from pipelines.analyses.rows import stacked
+from pipelines.analyses.scores import ANCOVA_ADJUSTED, ancova_contrasts
+from pipelines.analyses.walking import JOINT_ADJUSTED, joint_contrasts
+from pipelines.protocol import Protocol
+
+PRIMARY_METHODS = (ANCOVA_ADJUSTED, JOINT_ADJUSTED)
+INCIDENCE_UNADJUSTED = "Aalen-Johansen, unadjusted"
+
+
+def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Every comparison of the protocol's contrasts at every window and horizon, by every method."""
+    scores = of_protocol(ancova_contrasts(tables, protocol), protocol)
+    walks = of_protocol(joint_contrasts(tables, protocol), protocol)
+    incidence = incidence_differences(tables, protocol)
+    pieces = [_labelled(scores), _labelled(_as_ratios(walks))]
+    if incidence.height:
+        pieces.append(
+            _labelled(
+                incidence.with_columns(method=pl.lit(INCIDENCE_UNADJUSTED), measure=pl.lit("incidence difference"))
+            )
+        )
+    rows = stacked([piece for piece in pieces if piece.height])
+    if rows.is_empty():
+        return rows
+    gated = withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window")
+    return with_primary(gated, protocol)
+
+
+def restricted_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Tiers side by side, then contrasts; Holm over each contrast's own endpoint at the primary horizon."""
+    compared = contrast_times(tables, protocol)
+    if compared.height:
+        gated = withhold_failed(compared, Gate(tables["results.diagnostics"]), "endpoint", None)
+        compared = _adjusted_times(gated, protocol)
+    return stacked([piece for piece in (tier_times(tables, protocol), compared) if piece.height])
+
+
+def of_protocol(pairs: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """The rows (group over reference) that are contrasts of the protocol, named, in the protocol's order."""
+    if pairs.is_empty():
+        return pairs
+    names = pl.DataFrame(
+        {
+            "tier": [contrast.tier for contrast in protocol.contrasts],
+            "reference": [contrast.reference for contrast in protocol.contrasts],
+            "contrast": [contrast.name for contrast in protocol.contrasts],
+        },
+        schema=dict.fromkeys(("tier", "reference", "contrast"), pl.String),
+    )
+    tiers = pairs.with_columns(tier=pl.col("group").cast(pl.String), reference=pl.col("reference").cast(pl.String))
+    return tiers.join(names, on=["tier", "reference"], how="inner", maintain_order="left_right")
+
+
+def with_primary(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """The rows with `is_primary`, and `p_adjusted` over the contrasts of each primary outcome."""
+    asked = [(primary.outcome, primary.window) for primary in protocol.primary.outcomes]
+    is_primary = [
+        (row["outcome"], row["window"]) in asked
+        and row["method"] in PRIMARY_METHODS
+        and row["measure"] in ("mean difference", "distance ratio")
+        for row in rows.iter_rows(named=True)
+    ]
+    marked = rows.with_row_index("_row").with_columns(is_primary=pl.Series(is_primary, dtype=pl.Boolean))
+    adjusted: dict[int, float | None] = {}
+    for _, family in marked.filter("is_primary").group_by("outcome", "window", maintain_order=True):
+        adjusted |= _holm_by_row(family, protocol)
+    return _with_adjusted(marked, adjusted)
+
+
+def _adjusted_times(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    endpoints = {contrast.name: contrast.endpoint for contrast in protocol.contrasts}
+    horizon = protocol.primary.endpoint_horizon_days
+    marked = rows.with_row_index("_row")
+    primary = marked.filter(
+        (pl.col("measure") == "difference")
+        & (pl.col("cause") == "event")
+        & (pl.col("tau_days") == pl.col("tau_days").max().over("endpoint", "contrast"))
+        & (pl.col("tau_days") <= horizon)
+        & (pl.col("endpoint") == pl.col("contrast").replace_strict(endpoints, return_dtype=pl.String))
+    )
+    return _with_adjusted(marked, _holm_by_row(primary, protocol))
+
+
+def _holm_by_row(family: pl.DataFrame, protocol: Protocol) -> dict[int, float | None]:
+    """Adjusted p-values by row number; contrasts of the protocol without a row count as questions too."""
+    absent = max(len(protocol.contrasts) - family.height, 0)
+    adjusted = holm([*family["p_value"].to_list(), *[None] * absent])
+    return dict(zip(family["_row"].to_list(), adjusted[: family.height], strict=True))
+
+
+def _with_adjusted(marked: pl.DataFrame, adjusted: dict[int, float | None]) -> pl.DataFrame:
+    values = [adjusted.get(row) for row in marked["_row"].to_list()]
+    return marked.with_columns(p_adjusted=pl.Series(values, dtype=pl.Float64)).drop("_row")
+
+
+def _as_ratios(walks: pl.DataFrame) -> pl.DataFrame:
+    if walks.is_empty():
+        return walks
+    return walks.rename({"log_std_error": "std_error"}).with_columns(measure=pl.format("{} ratio", "measure"))
+
+
+def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(population=pl.lit("ate"), strategy=pl.lit("treatment policy"), variance=pl.lit("model"))

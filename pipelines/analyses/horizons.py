@@ -1,0 +1,176 @@
+"""Time-to-event endpoints summed up at a horizon: incidence, time lost, event-free time, and their differences.
+
+Belongs here: what leads the comparison of failure. Does not belong here: curves (`incidence`), hazards (`hazards`).
+
+The horizon τ is the protocol's, or the end of the smallest group's follow-up if that comes sooner; for tiers side by
+side over all tiers, for a contrast over its two arms.
+"""
+
+import numpy as np
+import polars as pl
+from scipy.stats import norm
+
+from pipelines.analyses.incidence import UNWEIGHTED, incidence_curves
+from pipelines.analyses.registry import Tables
+from pipelines.analyses.rows import (
+    CAUSES,
+    arms,
+    comparable_contrasts,
+    endpoint_rows,
+    horizons,
+    in_ladder_order,
+    smallest_arm,
+    split_status,
+    stacked,
+)
+from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.models.competing_risks import restricted_time_lost
+from pipelines.models.survival import restricted_mean
+from pipelines.protocol import Contrast, Endpoint, Protocol
+
+LEVEL = 0.95
+UNADJUSTED = "unadjusted"
+
+
+def tier_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Time lost by cause and event-free time of each tier at each horizon."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        rows = endpoint_rows(times, endpoint)
+        for tau in taus(rows, protocol, endpoint):
+            summed = areas(rows, tau).filter(pl.col("measure") == "mean")
+            pieces.append(_named(_blank_without_events(summed, rows), endpoint, tau))
+    return stacked(pieces)
+
+
+def contrast_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Differences and ratios of time lost and event-free time between the arms of each contrast, unadjusted."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        for contrast in comparable_contrasts(protocol, endpoint):
+            rows = arms(endpoint_rows(times, endpoint), contrast)
+            if smallest_arm(rows, contrast) == 0:
+                continue
+            for tau in taus(rows, protocol, endpoint):
+                compared = areas(rows, tau).filter(pl.col("measure") != "mean")
+                labelled = _named(_blank_without_events(compared, rows), endpoint, tau)
+                pieces.append(
+                    labelled.with_columns(
+                        contrast=pl.lit(contrast.name), adjustment=pl.lit(UNADJUSTED), subjects=pl.lit(rows.height)
+                    )
+                )
+    return stacked(pieces)
+
+
+def incidence_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Differences of the cumulative incidence at each horizon between the arms of each contrast, unadjusted."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        for contrast in comparable_contrasts(protocol, endpoint):
+            rows = arms(endpoint_rows(times, endpoint), contrast)
+            if smallest_arm(rows, contrast) == 0:
+                continue
+            curves = incidence_curves(rows, protocol)
+            for tau in taus(rows, protocol, endpoint):
+                difference = incidence_difference(curves, contrast, tau)
+                pieces.append(
+                    difference.with_columns(
+                        outcome=pl.lit(endpoint.name), window=pl.lit(horizon_label(tau)), subjects=pl.lit(rows.height)
+                    )
+                )
+    return stacked(pieces)
+
+
+def horizon_label(tau: float) -> str:
+    """How a horizon is named where visit windows stand too: `730 days`."""
+    return f"{tau:g} days"
+
+
+def taus(rows: pl.DataFrame, protocol: Protocol, endpoint: Endpoint) -> list[float]:
+    """The horizons in days, none later than the end of the smallest group's follow-up."""
+    if rows.is_empty():
+        return []
+    last = float(rows.group_by("tier").agg(pl.col("time_days").max())["time_days"].min())  # type: ignore[arg-type]
+    return sorted({min(float(horizon), last) for horizon in horizons(protocol, endpoint) if last > 0})
+
+
+def areas(rows: pl.DataFrame, tau: float, weights: str | None = None) -> pl.DataFrame:
+    """Time lost to each cause and time free of any, by tier, with differences and ratios to the first tier."""
+    lost = restricted_time_lost(rows, "time_days", "status", tau, "tier", weights=weights, cluster="patient_id")
+    either = rows.with_columns(has_any=pl.col("status") > 0)
+    free = restricted_mean(either, "time_days", "has_any", tau, "tier", weights=weights, cluster="patient_id")
+    named = lost.with_columns(pl.col("cause").replace_strict(CAUSES))
+    return split_status(pl.concat([named, free.with_columns(cause=pl.lit("any")).select(named.columns)]))
+
+
+def incidence_difference(curves: pl.DataFrame, contrast: Contrast, tau: float) -> pl.DataFrame:
+    """One row: incidence of the event at `tau` in the tier minus that in the reference, with normal limits."""
+    ends = {tier: incidence_at(curves, tier, tau) for tier in (contrast.tier, contrast.reference)}
+    labels = {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
+    unusable = [tier for tier, (_, error) in ends.items() if not error > 0]
+    if unusable:
+        reason = f"no event before {horizon_label(tau)} in {', '.join(unusable)}"
+        return pl.DataFrame([labels | {"status": NOT_ESTIMABLE, "reason": reason}])
+    (estimate, error), (base, base_error) = ends[contrast.tier], ends[contrast.reference]
+    difference, std_error = estimate - base, float(np.hypot(error, base_error))
+    reach = float(norm.isf((1 - LEVEL) / 2)) * std_error
+    numbers = {
+        "estimate": difference,
+        "std_error": std_error,
+        "ci_low": difference - reach,
+        "ci_high": difference + reach,
+        "p_value": float(2 * norm.sf(abs(difference) / std_error)),
+    }
+    return pl.DataFrame(
+        [labels | numbers | {"status": ESTIMABLE, "reason": None}], schema_overrides={"reason": pl.String}
+    )
+
+
+def incidence_at(curves: pl.DataFrame, tier: str, tau: float, cause: str = "event") -> tuple[float, float]:
+    """Estimate and standard error of a tier's incidence at `tau`; both 0 before the first event."""
+    curve = curves.filter((pl.col("tier") == tier) & (pl.col("cause") == cause) & (pl.col("time_days") <= tau))
+    last = curve.sort("time_days").tail(1)
+    if last.is_empty() or last["estimate"][0] is None:
+        return 0.0, 0.0
+    return float(last["estimate"][0]), float(last["std_error"][0])
+
+
+def _blank_without_events(frame: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The frame with no number where a tier (or its reference) has no event of the cause."""
+    seen = {
+        (tier, CAUSES[status])
+        for tier, status in rows.filter(pl.col("status") > 0)
+        .select(pl.col("tier").cast(pl.String), "status")
+        .unique()
+        .iter_rows()
+    }
+    statuses, reasons = [], []
+    for row in frame.iter_rows(named=True):
+        tiers = [tier for tier in (row["group"], row["reference"]) if tier is not None]
+        without = [tier for tier in tiers if row["cause"] != "any" and (tier, row["cause"]) not in seen]
+        blank = row["status"] == ESTIMABLE and without
+        statuses.append(NOT_ESTIMABLE if blank else row["status"])
+        reasons.append(f"no {row['cause']} in {', '.join(without)}" if blank else row["reason"])
+    marked = frame.with_columns(status=pl.Series(statuses), reason=pl.Series(reasons, dtype=pl.String))
+    numbers = ("estimate", "std_error", "ci_low", "ci_high", "p_value")
+    return marked.with_columns(
+        pl.when(pl.col("status") == ESTIMABLE).then(pl.col(name)).alias(name) for name in numbers
+    )
+
+
+def _named(frame: pl.DataFrame, endpoint: Endpoint, tau: float) -> pl.DataFrame:
+    """The frame with the names of `restricted_times`; a mean is time lost to a cause, or event-free time."""
+    free = pl.col("cause") == "any"
+    measure = pl.when(pl.col("measure") != "mean").then("measure").when(free).then(pl.lit("event-free time"))
+    return frame.rename({"group": "tier"}).with_columns(
+        pl.col("tier").cast(pl.String),
+        pl.col("reference").cast(pl.String),
+        endpoint=pl.lit(endpoint.name),
+        weighting=pl.lit(UNWEIGHTED),
+        tau_days=pl.lit(tau),
+        variance=pl.lit("model"),
+        measure=measure.otherwise(pl.lit("time lost")),
+    )

@@ -1,0 +1,112 @@
+"""Curves of time to each endpoint by tier, and tests over all tiers.
+
+Belongs here: cumulative incidence with death competing (leads), survival with death censored (sensitivity), log-rank
+and Gray's test. Does not belong here: what is summed up to a horizon (`restricted`), ratios of hazards (`hazards`).
+"""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from pipelines.analyses.registry import Tables
+from pipelines.analyses.rows import CAUSES, endpoint_rows, in_ladder_order, not_estimable, stacked
+from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.models import survival
+from pipelines.models.competing_risks import cumulative_incidence as aalen_johansen
+from pipelines.models.survival import kaplan_meier
+from pipelines.protocol import Protocol
+
+UNWEIGHTED = "unweighted"
+
+
+def cumulative_incidence(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Aalen-Johansen curves: endpoint × tier × cause; a tier without events of a cause says `not estimable`."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        rows = endpoint_rows(times, endpoint)
+        if rows.height:
+            curves = incidence_curves(rows, protocol)
+            pieces.append(curves.with_columns(endpoint=pl.lit(endpoint.name), weighting=pl.lit(UNWEIGHTED)))
+    return stacked(pieces)
+
+
+def incidence_curves(rows: pl.DataFrame, protocol: Protocol, weights: str | None = None) -> pl.DataFrame:
+    """The curves of one endpoint's rows: tier, cause, time_days and the estimate with its status."""
+    curves = (
+        aalen_johansen(rows, "time_days", "status", "tier", weights=weights, cluster="patient_id")
+        .rename({"group": "tier", "time": "time_days"})
+        .with_columns(pl.col("tier").cast(pl.String), cause=pl.col("cause").replace_strict(CAUSES))
+    )
+    pieces = []
+    for tier in _present(rows, protocol):
+        for number, cause in CAUSES.items():
+            if rows.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == number)).is_empty():
+                pieces.append(_without_events(rows, tier, f"no {cause} among its patients", cause=cause))
+            else:
+                curve = curves.filter((pl.col("tier") == tier) & (pl.col("cause") == cause))
+                pieces.append(curve.with_columns(status=pl.lit(ESTIMABLE)))
+    return stacked(pieces)
+
+
+def survival_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Kaplan-Meier curves of being free of each endpoint, death censored."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        rows = endpoint_rows(times, endpoint).with_columns(is_event=pl.col("status") == 1)
+        if rows.height:
+            curves = _survival(rows, protocol)
+            pieces.append(curves.with_columns(endpoint=pl.lit(endpoint.name), weighting=pl.lit(UNWEIGHTED)))
+    return stacked(pieces)
+
+
+def log_rank(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Log-rank test of each endpoint over all tiers with patients, death censored."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        rows = endpoint_rows(times, endpoint).with_columns(is_event=pl.col("status") == 1)
+        if rows.is_empty():
+            continue
+        labels = {"endpoint": endpoint.name, "strata": None, "subjects": rows.height}
+        if rows["tier"].n_unique() < 2 or not rows["is_event"].any():
+            pieces.append(not_estimable("fewer than two tiers, or no event", **labels))
+            continue
+        test = survival.log_rank(rows, "time_days", "is_event", "tier")
+        parts = pl.col("status").str.splitn(": ", 2)
+        pieces.append(
+            test.with_columns(
+                *(pl.lit(value).alias(name) for name, value in labels.items()),
+                status=parts.struct.field("field_0"),
+                reason=parts.struct.field("field_1"),
+            )
+        )
+    return stacked(pieces)
+
+
+def _survival(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    curves = (
+        kaplan_meier(rows, "time_days", "is_event", "tier")
+        .rename({"group": "tier", "time": "time_days"})
+        .with_columns(pl.col("tier").cast(pl.String), status=pl.lit(ESTIMABLE))
+    )
+    pieces = []
+    for tier in _present(rows, protocol):
+        if rows.filter((pl.col("tier").cast(pl.String) == tier) & pl.col("is_event")).is_empty():
+            pieces.append(_without_events(rows, tier, "no event among its patients"))
+        else:
+            pieces.append(curves.filter(pl.col("tier") == tier))
+    return stacked(pieces)
+
+
+def _present(rows: pl.DataFrame, protocol: Protocol) -> list[str]:
+    seen = set(rows["tier"].cast(pl.String).unique().to_list())
+    return [tier for tier in protocol.tier_names if tier in seen]
+
+
+def _without_events(rows: pl.DataFrame, tier: str, reason: str, **values: str) -> pl.DataFrame:
+    """One row at time 0 that says why a tier has no curve, with the number who could have had the event."""
+    subjects = rows.filter(pl.col("tier").cast(pl.String) == tier).height
+    labels: Mapping[str, object] = {"tier": tier, "time_days": 0.0, "at_risk": float(subjects), "events": 0.0, **values}
+    return pl.DataFrame([{**labels, "subjects_at_risk": subjects, "status": NOT_ESTIMABLE, "reason": reason}])

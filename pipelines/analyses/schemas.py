@@ -1,0 +1,271 @@
+"""Every result table: its columns, their types and what each means.
+
+Belongs here: the layout of `results.*`, once. Does not belong here: how a number is made (the module of each table),
+or the columns `release` and `protocol_hash`, which are put in front when a table is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+ESTIMABLE = "estimable"
+NOT_ESTIMABLE = "not estimable"
+WITHHELD = "withheld"
+
+# Columns that mean the same in every table; a table may word one differently.
+_COLUMNS: dict[str, tuple[type[pl.DataType], str]] = {
+    "endpoint": (pl.String, "Time-to-event endpoint of the protocol"),
+    "outcome": (pl.String, "Instrument of the protocol, or an endpoint"),
+    "tier": (pl.String, "Treatment tier"),
+    "reference": (pl.String, "Tier it is compared with; empty where nothing is compared"),
+    "contrast": (pl.String, "Contrast of the protocol; empty where tiers stand alone"),
+    "weighting": (pl.String, "unweighted, or overlap: weighted to the patients who could have been given either tier"),
+    "time_days": (pl.Float64, "Days since the tier began"),
+    "at_risk": (pl.Float64, "Patients (or weight) still under observation just before this time"),
+    "subjects_at_risk": (pl.Int64, "Patients still under observation just before this time, uncounted weights"),
+    "events": (pl.Float64, "Events (or their weight) at this time"),
+    "estimate": (pl.Float64, "The estimate"),
+    "std_error": (pl.Float64, "Standard error of the estimate"),
+    "ci_low": (pl.Float64, "Lower 95 % limit"),
+    "ci_high": (pl.Float64, "Upper 95 % limit"),
+    "p_value": (pl.Float64, "Two-sided p-value, not adjusted"),
+    "p_adjusted": (pl.Float64, "Holm-adjusted over the protocol's contrasts of a primary question; empty elsewhere"),
+    "subjects": (pl.Int64, "Patients used"),
+    "window": (pl.String, "Visit window of the protocol"),
+    "method": (pl.String, "How the estimate is made"),
+    "status": (pl.String, "estimable; not estimable; or withheld, because a diagnostic failed"),
+    "reason": (pl.String, "Why there is no number"),
+    "cause": (pl.String, "event (the endpoint) or death (competes)"),
+    "measure": (pl.String, "Scale of the estimate"),
+    "instrument": (pl.String, "Instrument of the protocol"),
+    "visit_window": (pl.String, "Visit window of the protocol"),
+}
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """One table of `results`: its title and its columns with type and meaning, in order."""
+
+    name: str
+    title: str
+    schema: Mapping[str, type[pl.DataType]]
+    descriptions: Mapping[str, str]
+
+    @property
+    def empty(self) -> pl.DataFrame:
+        """The table without rows."""
+        return pl.DataFrame(schema=dict(self.schema))
+
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with exactly this table's columns, in order and type; a column that is absent becomes empty.
+
+        Rows keep their order: each analysis states one that does not depend on the order of its input.
+        """
+        if frame.is_empty():
+            return self.empty
+        return frame.select(
+            (pl.col(name) if name in frame.columns else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in self.schema.items()
+        )
+
+
+def _table(
+    name: str, title: str, columns: str | Sequence[str], **own: tuple[type[pl.DataType], str] | str
+) -> ResultTable:
+    names = columns.split() if isinstance(columns, str) else list(columns)
+    schema: dict[str, type[pl.DataType]] = {}
+    descriptions: dict[str, str] = {}
+    for column in names:
+        given = own.get(column, "")
+        dtype, text = given if isinstance(given, tuple) else (_COLUMNS[column][0], given or _COLUMNS[column][1])
+        schema[column], descriptions[column] = dtype, text
+    return ResultTable(name, title, schema, descriptions)
+
+
+_NUMBERS = "estimate std_error ci_low ci_high"
+
+TABLES: dict[str, ResultTable] = {
+    table.name: table
+    for table in (
+        _table(
+            "table_one",
+            "Patients by tier",
+            "variable level tier statistic value count subjects",
+            variable=(pl.String, "Characteristic known before the tier began"),
+            level=(pl.String, "Level of a categorical characteristic; empty for a number"),
+            statistic=(pl.String, "mean, sd, median, lower quartile, upper quartile, share, or missing"),
+            value=(pl.Float64, "The statistic"),
+            count=(pl.Int64, "Patients behind the statistic: at this level, or with a value"),
+            subjects=(pl.Int64, "Patients of the tier"),
+        ),
+        _table(
+            "survival_curves",
+            "Time to each endpoint, death censored (sensitivity)",
+            f"endpoint tier weighting time_days at_risk events {_NUMBERS} contrast subjects_at_risk status reason",
+            estimate="Kaplan-Meier estimate of being free of the endpoint",
+        ),
+        _table(
+            "cumulative_incidence",
+            "Cumulative incidence of each endpoint with death competing",
+            f"endpoint tier weighting cause time_days at_risk {_NUMBERS} events contrast subjects_at_risk "
+            "status reason",
+            estimate="Aalen-Johansen cumulative incidence of the cause",
+            events="Events of this cause (or their weight) at this time",
+        ),
+        _table(
+            "restricted_times",
+            "Mean time lost and mean event-free time up to a horizon",
+            f"endpoint tier reference weighting tau_days measure cause {_NUMBERS} p_value p_adjusted "
+            "contrast adjustment variance subjects status reason",
+            tau_days=(pl.Float64, "Horizon: the protocol's, or the end of the smallest group's follow-up if sooner"),
+            measure=(pl.String, "time lost, event-free time, difference or ratio"),
+            cause="event, death, or any (neither has happened)",
+            adjustment=(pl.String, "What was done about confounding"),
+            variance=(pl.String, "weights fixed, weights estimated, or model"),
+        ),
+        _table(
+            "log_rank",
+            "Log-rank test of each endpoint over all tiers",
+            "endpoint strata statistic df p_value subjects status reason",
+            strata=(pl.String, "Columns within whose levels tiers are compared"),
+            statistic=(pl.Float64, "Chi-square statistic"),
+            df=(pl.Int64, "Degrees of freedom"),
+        ),
+        _table(
+            "gray_test",
+            "Gray's test of equal cumulative incidence over all tiers",
+            "endpoint cause statistic df p_value subjects status reason",
+            statistic=(pl.Float64, "Chi-square statistic"),
+            df=(pl.Int64, "Degrees of freedom"),
+        ),
+        _table(
+            "hazard_ratios",
+            "Hazard ratios between neighbouring tiers (secondary)",
+            "endpoint view model weighting variance term tier reference estimate log_std_error ci_low ci_high p_value "
+            "subjects events status reason contrast adjustment",
+            view=(pl.String, "index: first tier of each patient; as treated: tier changes with time"),
+            model=(pl.String, "cause-specific, or subdistribution (Fine-Gray)"),
+            variance=(pl.String, "How the standard error is made"),
+            term=(pl.String, "tier, or a period of follow-up within which the ratio holds"),
+            estimate="Hazard ratio",
+            log_std_error=(pl.Float64, "Standard error of the logarithm of the hazard ratio"),
+            events=(pl.Int64, "Events of the endpoint"),
+            adjustment=(pl.String, "What was done about confounding"),
+        ),
+        _table(
+            "proportional_hazards",
+            "Test of proportional hazards (informs; decides nothing)",
+            "endpoint contrast adjustment term statistic df p_value status reason",
+            adjustment=(pl.String, "What was done about confounding"),
+            term=(pl.String, "Model term, or GLOBAL"),
+            statistic=(pl.Float64, "Score test statistic"),
+            df=(pl.Int64, "Degrees of freedom"),
+        ),
+        _table(
+            "contrasts",
+            "Differences between neighbouring tiers",
+            f"outcome window method population strategy variance tier reference {_NUMBERS} p_value p_adjusted subjects "
+            "is_primary status reason contrast measure",
+            window="Visit window, or the horizon in days of an endpoint",
+            population=(pl.String, "ate, att or overlap: whose mean effect it is"),
+            strategy=(pl.String, "How later escalation is treated"),
+            variance=(pl.String, "weights fixed, weights estimated, or model"),
+            estimate="Tier minus reference, or tier over reference (see measure)",
+            std_error="Standard error; of the logarithm where the measure is a ratio",
+            is_primary=(pl.Boolean, "Primary outcome, window and method of the protocol"),
+            measure=(
+                pl.String,
+                "mean difference, risk difference, risk ratio, distance ratio, incidence difference, …",
+            ),
+        ),
+        _table(
+            "trajectories",
+            "Outcomes over time by tier",
+            f"outcome tier window method subjects {_NUMBERS} status reason expected",
+            window="baseline, or visit window of the protocol",
+            subjects="Patients with a value",
+            expected=(pl.Int64, "Patients whose window has closed and who were alive"),
+        ),
+        _table(
+            "walking_curves",
+            "Share still walking by time and by distance",
+            "instrument visit_window tier curve at at_risk estimate ci_low ci_high subjects_at_risk",
+            curve=(pl.String, "time (to stop, in seconds) or distance (to stop, in metres)"),
+            at=(pl.Float64, "Seconds or metres"),
+            visit_window="baseline, or visit window of the protocol",
+            estimate="Share still walking",
+        ),
+        _table(
+            "stop_reasons",
+            "Why walking tests ended",
+            "instrument visit_window tier stop_reason walks subjects estimate ci_low ci_high",
+            visit_window="baseline is not recorded; visit windows of the protocol",
+            stop_reason=(pl.String, "Why the walk ended"),
+            walks=(pl.Int64, "Walks that ended for this reason"),
+            subjects="Walks in the window",
+            estimate="Share of walks",
+        ),
+        _table(
+            "responders",
+            "Share of patients who responded",
+            "outcome threshold window tier method responders subjects estimate ci_low ci_high status reason",
+            threshold=(pl.String, "Responder rule of the protocol"),
+            method=(pl.String, "observed, or missing as non-response"),
+            responders=(pl.Int64, "Patients who responded"),
+            subjects="Patients counted",
+            estimate="Share of patients who responded",
+        ),
+        _table(
+            "balance",
+            "Standardised differences between neighbouring tiers",
+            "contrast weighting covariate smd variance_ratio ks is_modelled population",
+            covariate=(pl.String, "Characteristic, its square, or a product of two"),
+            smd=(pl.Float64, "Standardised mean difference (denominator: unweighted pooled standard deviation)"),
+            variance_ratio=(pl.Float64, "Ratio of variances, tier over reference"),
+            ks=(pl.Float64, "Kolmogorov-Smirnov distance"),
+            is_modelled=(pl.Boolean, "Whether the propensity model holds the term"),
+            population=(pl.String, "ate, att or overlap; empty where unweighted"),
+        ),
+        _table(
+            "diagnostics",
+            "What a contrast must pass to be shown",
+            "contrast outcome check value threshold verdict window note",
+            outcome="Instrument or endpoint; empty where the check holds for all",
+            window="Visit window; empty where the check holds for all",
+            check=(pl.String, "What is checked"),
+            value=(pl.Float64, "What was found"),
+            threshold=(pl.Float64, "The protocol's limit"),
+            verdict=(pl.String, "passed, failed, not applicable or error"),
+            note=(pl.String, "What the value is"),
+        ),
+        _table(
+            "imputation",
+            "Covariates that were missing and how they were filled",
+            "covariate tier missing subjects rule",
+            covariate=(pl.String, "Covariate of the protocol"),
+            missing=(pl.Int64, "Patients without a value"),
+            subjects="Patients of the tier",
+            rule=(pl.String, "How missing values are filled"),
+        ),
+        _table(
+            "sensitivity",
+            "How the primary results stand under other choices",
+            "outcome contrast analysis estimate ci_low ci_high note window measure status",
+            analysis=(pl.String, "The choice made differently"),
+            note=(pl.String, "What it says"),
+        ),
+        _table(
+            "site_indicators",
+            "Outcomes by treating site",
+            "indicator site_id subjects observed expected estimate ci_low ci_high reliability signal status reason",
+            indicator=(pl.String, "What is counted"),
+            site_id=(pl.String, "Treating site (pseudonym)"),
+            observed=(pl.Float64, "Patients with the event"),
+            expected=(pl.Float64, "Patients with the event, if the site were average for its patients"),
+            estimate="Observed over expected",
+            reliability=(pl.Float64, "Share of the spread between sites that is not chance"),
+            signal=(pl.String, "signal for review, or empty"),
+        ),
+    )
+}
