@@ -19,7 +19,6 @@ import polars as pl
 
 BATCH = 50
 COVERAGE_TOLERANCE = 0.015
-REJECTION_LIMITS = (0.035, 0.065)
 MONTE_CARLO_ERRORS = 3.0
 NOT_ESTIMABLE_MAXIMUM = 0.01
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -145,13 +144,15 @@ def _failures(summary: Mapping[str, object], question: Question) -> Iterator[str
     if not within:
         yield f"bias of {abs(bias) / error:.1f} Monte Carlo errors"
     if question.expectation == "conservative":
-        if not coverage > 0.95 + COVERAGE_TOLERANCE:
+        if not coverage > 0.95 + COVERAGE_TOLERANCE:  # the other way round: too wide must be seen
             yield "limits are not too wide"
         return
-    if not abs(coverage - 0.95) <= COVERAGE_TOLERANCE + slack:
+    # With fewer than 2,000 replications the Monte Carlo error itself is wider than the bar.
+    tolerance = max(COVERAGE_TOLERANCE, MONTE_CARLO_ERRORS * np.sqrt(0.95 * 0.05 / float(str(summary["replications"]))))
+    if not abs(coverage - 0.95) <= tolerance + slack:
         yield f"coverage {coverage:.1%}"
     is_null = question.truth == question.no_effect
-    if is_null and not REJECTION_LIMITS[0] - slack <= rejection <= REJECTION_LIMITS[1] + slack:
+    if is_null and not abs(rejection - 0.05) <= tolerance + slack:
         yield f"type I error {rejection:.1%}"
 
 
