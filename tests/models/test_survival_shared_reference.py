@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.models.competing_risks import cumulative_incidence, fine_gray, gray_test, restricted_time_lost
 from pipelines.models.cox import cox_regression, proportional_hazards_test
+from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
@@ -542,3 +543,30 @@ def test_dev_04_gray():
         assert (str(mine["cause"]), mine["df"]) == (row["cause"], row["df"])
         close(mine["statistic"], row["stat"])
         close(mine["p_value"], row["p"])
+
+
+MULTISTATE = {
+    "myeloid_all": ("18_myeloid_long", None, ["entry", "CR", "SCT", "relapse", "death"]),
+    "myeloid_trt": ("18_myeloid_long", "group", ["entry", "CR", "SCT", "relapse", "death"]),
+    "mgus2_all": ("18_mgus2_illness_death_long", None, ["mgus", "pcm", "death"]),
+    "mgus2_sex": ("18_mgus2_illness_death_long", "group", ["mgus", "pcm", "death"]),
+}
+
+
+@pytest.mark.parametrize("name", MULTISTATE)
+def test_dev_18_multistate(name):
+    file, group, states = MULTISTATE[name]
+    expected = results("dev_18")[name]
+    columns = ("id", "start", "stop", "from", "to", states)
+    curve = state_occupation(table(file), *columns, group=group)
+    for row in expected["prob"]:
+        ours = curve.filter(
+            pl.col("group") == level_of(row["group"]), pl.col("state") == row["state"], pl.col("time") <= row["time"]
+        ).to_dicts()[-1]
+        close(ours["estimate"], row["p"], rel=1e-6)
+        close(ours["std_error"], row["se"], rel=1e-6)
+    stays = time_in_state(table(file), *columns, group=group, tau=expected["tau"])
+    for row in expected["time_in_state"]:
+        ours = stays.filter(pl.col("group") == level_of(row["group"]), pl.col("state") == row["state"]).to_dicts()[0]
+        close(ours["estimate"], row["time_in_state"], rel=1e-6)
+        close(ours["std_error"], row["se"], rel=1e-6)
