@@ -52,6 +52,7 @@ class Question:
     expectation: Expectation
 
 
+Row = tuple[int, str, str, float, float, float]
 Replicate = Callable[[np.random.Generator], Sequence[Finding]]
 
 
@@ -68,7 +69,7 @@ def run_replications(
     """
     batches = [range(first, min(first + BATCH, replications)) for first in range(0, replications, BATCH)]
     work = partial(_run_batch, replicate, tuple(seed))
-    rows: list[tuple[int, str, str, float, float, float]] = []
+    rows: list[Row] = []
     for batch, found in zip(batches, _mapped(work, batches, workers), strict=True):
         rows.extend(found)
         progress(batch.stop)
@@ -156,23 +157,19 @@ def _failures(summary: Mapping[str, object], question: Question) -> Iterator[str
         yield f"type I error {rejection:.1%}"
 
 
-def _run_batch(
-    replicate: Replicate, seed: tuple[int, ...], batch: range
-) -> list[tuple[int, str, str, float, float, float]]:
-    rows = []
-    for number in batch:
-        generator = np.random.default_rng([*seed, number])
-        for finding in replicate(generator):
-            limits = (finding.estimate, finding.ci_low, finding.ci_high)
-            rows.append((number, finding.quantity, finding.method, *(float(value) for value in limits)))
-    return rows
+def _run_batch(replicate: Replicate, seed: tuple[int, ...], batch: range) -> list[Row]:
+    return [
+        (number, found.quantity, found.method, float(found.estimate), float(found.ci_low), float(found.ci_high))
+        for number in batch
+        for found in replicate(np.random.default_rng([*seed, number]))
+    ]
 
 
 def _mapped(
-    work: Callable[[range], list[tuple[int, str, str, float, float, float]]],
+    work: Callable[[range], list[Row]],
     batches: Sequence[range],
     workers: int | None,
-) -> Iterator[list[tuple[int, str, str, float, float, float]]]:
+) -> Iterator[list[Row]]:
     """Map in this process for one worker, else in a pool of fresh processes (a fork would copy polars' locks)."""
     count = workers or os.cpu_count() or 1
     if count == 1:
