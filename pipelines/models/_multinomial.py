@@ -21,7 +21,9 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from pipelines.models._frames import Floats, Ints
 from pipelines.models._linear import inverse
 
-CHUNK = 16_384
+# Matrix products below this many multiplications run on one thread in OpenBLAS: chunks that small stay in the cache and
+# do not wait for threads that a busy machine has taken away.
+PRODUCT = 250_000
 PART = 20_000
 MAX_STEPS = 60
 # The squared distance to the maximum in standard errors: aimed at, and accepted where rounding stops the search.
@@ -152,7 +154,7 @@ def _pass(design: Floats, codes: Ints, coefficients: Floats, observed: Floats) -
     probabilities = np.empty((k, n))  # arms first: sums over few arms run along long rows
     expected = np.zeros_like(coefficients)
     value = 0.0
-    for rows in _chunks(n):
+    for rows in _chunks(n, coefficients.size):
         x, own = design[rows], codes[rows]
         part = np.zeros((k, len(own)))
         np.matmul(coefficients.T, x.T, out=part[1:])
@@ -170,7 +172,7 @@ def _pass(design: Floats, codes: Ints, coefficients: Floats, observed: Floats) -
 def _arm_sums(design: Floats, codes: Ints, count: int) -> Floats:
     """Return the sums of the columns within all arms but the first, shape (p + 1, k - 1)."""
     sums = np.zeros((design.shape[1], count))
-    for rows in _chunks(len(codes)):
+    for rows in _chunks(len(codes), sums.size):
         sums += design[rows].T @ np.eye(count)[codes[rows]]
     return sums[:, 1:]
 
@@ -179,7 +181,7 @@ def _information(design: Floats, probabilities: Floats) -> Floats:
     """Return the Fisher information, shape (q, q), arms one after the other."""
     p1, k1 = design.shape[1], probabilities.shape[1] - 1
     blocks = np.zeros((k1, p1, k1, p1))
-    for rows in _chunks(len(design)):
+    for rows in _chunks(len(design), p1 * p1):
         x, e = design[rows], probabilities[rows, 1:]
         for j in range(k1):
             for m in range(j, k1):
@@ -191,5 +193,7 @@ def _information(design: Floats, probabilities: Floats) -> Floats:
     return blocks.reshape(k1 * p1, k1 * p1)
 
 
-def _chunks(n: int) -> Sequence[slice]:
-    return [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
+def _chunks(n: int, result: int) -> Sequence[slice]:
+    """Return slices of rows whose matrix product, `result` numbers in size, needs at most PRODUCT multiplications."""
+    rows = max(PRODUCT // result, 64)
+    return [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
