@@ -1,0 +1,14 @@
+-- title: Time to each endpoint in the index view
+-- grain: episode_id, endpoint
+-- rule: outcomes.time_to_event of index episodes.
+-- source: outcomes.time_to_event
+SELECT
+    episode_id,
+    patient_id,
+    site_id,
+    tier,
+    endpoint,
+    time_days,
+    status
+FROM outcomes.time_to_event
+WHERE is_index
