@@ -85,14 +85,13 @@ class Warehouse:
 
     def count(self, table: str) -> int:
         """Number of rows of a table."""
-        row = self.run(f"SELECT count(*) FROM {table}", f"counting {table}").fetchone()
-        return int(row[0]) if row else 0
+        return int(self.run(f"SELECT count(*) FROM {table}", f"counting {table}").fetchall()[0][0])
 
     def has(self, table: str) -> bool:
         """Whether `schema.table` exists."""
         schema, name = table.split(".")
         sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
-        return self.run(sql, f"looking for {table}", [schema, name]).fetchone() is not None
+        return bool(self.run(sql, f"looking for {table}", [schema, name]).fetchall())
 
     def columns(self, table: str) -> dict[str, str]:
         """Column names and DuckDB types of a table, in order."""

@@ -45,3 +45,13 @@ def test_the_schemas_of_the_pipeline_exist_from_the_start(tmp_path: Path) -> Non
         assert set(SCHEMAS) <= found
         with pytest.raises(WarehouseError):
             warehouse.write("results.r", pl.DataFrame({"a": [2]}))
+
+
+def test_a_count_leaves_the_connection_free_for_the_next_query() -> None:
+    """DuckDB 2.0 refuses a query while the rows of an earlier one have not been fetched to the end."""
+    with open_warehouse() as warehouse:
+        warehouse.write("raw.some", pl.DataFrame({"a": [1, 2]}))
+        assert warehouse.count("raw.some") == 2
+        assert warehouse.query("SELECT sum(a) AS total FROM raw.some")["total"].to_list() == [3]
+        assert warehouse.has("raw.some")
+        assert warehouse.read("raw.some").height == 2

@@ -73,12 +73,9 @@ def load_checks(sql_folder: Path) -> list[SqlCheck]:
 def run_check(warehouse: Warehouse, check: SqlCheck) -> Verdict:
     """Run a check: `error` when it cannot run, `not applicable` when there was nothing to examine."""
     try:
-        row = warehouse.run(check.sql, f"checking {check.name}").fetchone()
-    except WarehouseError:
-        row = None
-    if row is None:
+        ((violations, rows_examined),) = warehouse.run(check.sql, f"checking {check.name}").fetchall()
+    except (WarehouseError, ValueError):
         return _verdict(check, "error", None, None)
-    violations, rows_examined = int(row[0]), int(row[1])
     if violations:
         return _verdict(check, "failed", violations, rows_examined)
     return _verdict(check, "passed" if rows_examined else "not applicable", violations, rows_examined)
