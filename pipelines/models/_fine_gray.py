@@ -74,7 +74,7 @@ def fine_gray(
         weight,
         None if clusters is None else clusters[order],
         SubdistributionRiskSets(natural, faded),
-        SortedTimes(start, stop, event),
+        SortedTimes(start, stop, event, order),
         pl.DataFrame(),
     )
     return fit_model(problem, robust=True, ties=ties, level=level)

@@ -67,15 +67,17 @@ class CoxFit:
     events: int
     _maximum: Maximum | None = field(default=None, repr=False)
     _times: SortedTimes | None = field(default=None, repr=False)
+    _scale: Scale | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class SortedTimes:
-    """Rows in the order of the risk sets (by stratum, then exit); shape (n,)."""
+    """Rows in the order of the risk sets (by stratum, then exit), and their places in the frame; shape (n,)."""
 
     entry: Floats
     exit: Floats
     event: Bools
+    place: Ints
 
 
 def cox_regression(
@@ -109,7 +111,7 @@ def cox_regression(
     happened, weight = event_indicator(frame, event), case_weights(frame, weights)
     order = risk_order(stop, joint_codes(frame, names), weight)
     stratum = np.unique(joint_codes(frame, names)[order], return_inverse=True)[1]
-    times = SortedTimes(start[order], stop[order], happened[order])
+    times = SortedTimes(start[order], stop[order], happened[order], order)
     clusters = cluster_codes(frame, cluster)
     return fit_model(
         Problem(
@@ -151,6 +153,23 @@ def proportional_hazards_test(fit: CoxFit, transform: str = "km") -> pl.DataFram
         return _drift_frame(fit.terms, np.full(len(fit.terms) + 1, np.nan), reason)
     statistics = np.append(score**2 / own, score @ linalg.solve(left, score, assume_a="sym"))
     return _drift_frame(fit.terms, statistics, ESTIMABLE)
+
+
+def influence(fit: CoxFit, rows: int) -> Floats:
+    """Return each row's influence on the coefficients per unit of its weight, shape (rows, p), in the frame's order.
+
+    `rows` is the height of the fitted frame; rows of weight 0 have influence 0. Multiplied by the weights and summed
+    within clusters its cross product is the robust covariance (R's `residuals(type = "dfbeta")` before weighting).
+
+    Raises:
+        ModelInputError: the fit is not estimable.
+    """
+    if fit._maximum is None or fit._times is None or fit._scale is None:
+        raise ModelInputError(f"This fit has no influence values, it is {fit.status}.")
+    moved = fit._maximum.evaluation.score_residuals() @ linalg.inv(fit._maximum.information)
+    everyone = np.zeros((rows, moved.shape[1]))
+    everyone[fit._times.place] = moved / fit._scale.spread
+    return everyone
 
 
 @dataclass(frozen=True)
@@ -202,6 +221,7 @@ def fit_model(problem: Problem, robust: bool, ties: str, level: float) -> CoxFit
         int(problem.times.event.sum()),
         maximum,
         problem.times,
+        scale,
     )
 
 

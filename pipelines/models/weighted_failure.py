@@ -1,4 +1,4 @@
-"""Incidence, time lost and event-free time of arms balanced by propensity weights, with both standard errors.
+"""Incidence, time lost and hazard ratios of arms balanced by propensity weights, with both standard errors.
 
 Belongs here: what joins the propensity model to the product-limit curves. Does not belong here: either of them
 (`propensity`, `competing_risks`), or which contrasts are asked for.
@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 
 from pipelines.models._aalen_johansen import Influence, Rows, product_limit
-from pipelines.models._arms import ArmEstimates, arm_rows, pair_differences
+from pipelines.models._arms import ArmEstimates, arm_rows, pair_differences, pair_ratios
 from pipelines.models._frames import (
+    ESTIMABLE,
     Floats,
     Ints,
     ModelInputError,
@@ -25,6 +26,7 @@ from pipelines.models._frames import (
 )
 from pipelines.models._linear import cluster_sums
 from pipelines.models.competing_risks import causes_present
+from pipelines.models.cox import CoxFit, cox_regression, influence
 from pipelines.models.propensity import Propensity
 
 EVENT_FREE = 0
@@ -77,6 +79,61 @@ def weighted_incidence(
     return pl.concat(pieces).select(*order, "p_value", "subjects", "status", "reason")
 
 
+def weighted_hazard_ratios(
+    propensity: Propensity,
+    frame: pl.DataFrame,
+    time: str,
+    event: str,
+    cluster: str | None = None,
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """Return the marginal hazard ratio of each ordered pair of arms from a weighted Cox model on the arms alone.
+
+    `frame` holds the rows on which the propensity was fitted, in the same order; `event` is boolean or 0/1. Columns:
+    variance, group, reference, estimate (ratio), log_std_error, ci_low, ci_high, p_value, subjects, status, reason.
+    Censoring by a competing event makes the ratio cause-specific.
+
+    Raises:
+        ModelInputError: as `weighted_incidence`.
+    Source: Austin & Stuart, Stat Methods Med Res 26 (2017) 1654-1670; stacking as `weighted_incidence`.
+    """
+    require_columns(frame, [time, event, cluster])
+    arms, clusters = propensity.arms, cluster_codes(frame, cluster)
+    failure = None if propensity.model is not None else propensity.status.removeprefix("not estimable: ")
+    fit = None if failure else _fit_arms(propensity, frame, time, event)
+    if fit is not None and fit.status != ESTIMABLE:
+        failure = fit.status.removeprefix("not estimable: ")
+    pieces = []
+    for variance in ("weights fixed", "weights estimated"):
+        if failure or fit is None:
+            estimates = ArmEstimates.failed(arms, failure or "no fit")
+        else:
+            rows = influence(fit, frame.height)
+            weighted = rows * propensity.weights.to_numpy()[:, None]
+            total = cluster_sums(weighted if variance == "weights fixed" else propensity.stacked(rows), clusters)
+            estimates = _with_reference(propensity, fit.coefficients["coef"].to_numpy(), total.T @ total)
+        pieces.append(pair_ratios(estimates, level).select(pl.lit(variance).alias("variance"), pl.all()).drop("df"))
+    return pl.concat(pieces)
+
+
+def _fit_arms(propensity: Propensity, frame: pl.DataFrame, time: str, event: str) -> CoxFit:
+    """Fit a Cox model of one indicator per arm but the first, under the balancing weights."""
+    members = propensity.arms.indicators()[:, 1:]
+    names = [f"arm_{number}" for number in range(1, propensity.arms.count)]
+    rows = pl.DataFrame(members, schema=names).with_columns(
+        time=frame[time], event=frame[event], weight=propensity.weights
+    )
+    return cox_regression(rows, "time", "event", names, weights="weight")
+
+
+def _with_reference(propensity: Propensity, log_ratios: Floats, covariance: Floats) -> ArmEstimates:
+    """Lay out log hazard ratios over all arms, the first at 0 without variance."""
+    arms = propensity.arms
+    wide = np.zeros((arms.count, arms.count))
+    wide[1:, 1:] = covariance
+    return ArmEstimates(arms.levels, np.append(0.0, log_ratios), wide, arms.rows(), [None] * arms.count)
+
+
 @dataclass(frozen=True)
 class _Column:
     """One measure: an estimate per arm (k,), and each row's influence per unit of weight on each arm's (n, k)."""
@@ -84,7 +141,7 @@ class _Column:
     measure: str
     cause: int
     estimates: Floats
-    influence: Floats
+    moved: Floats
     reasons: Sequence[str | None]
 
     def both_variances(self, propensity: Propensity, clusters: Ints | None) -> Iterator[tuple[str, ArmEstimates]]:
@@ -95,8 +152,8 @@ class _Column:
             return
         balancing = propensity.weights.to_numpy()[:, None]
         for variance, rows in (
-            ("weights fixed", self.influence * balancing),
-            ("weights estimated", propensity.stacked(self.influence)),
+            ("weights fixed", self.moved * balancing),
+            ("weights estimated", propensity.stacked(self.moved)),
         ):
             total = cluster_sums(rows, clusters)
             yield variance, ArmEstimates(arms.levels, self.estimates, total.T @ total, arms.rows(), self.reasons)
@@ -124,8 +181,8 @@ def _columns(
     parts = [nothing if part is None else part for part in by_arm]
     for place, (measure, cause) in enumerate(labels):
         estimates = np.array([part.estimates[place] for part in parts])
-        influence = np.column_stack([part.influence[:, place] for part in parts])
-        yield _Column(measure, cause, estimates, influence, reasons)
+        moved = np.column_stack([part.moved[:, place] for part in parts])
+        yield _Column(measure, cause, estimates, moved, reasons)
 
 
 @dataclass(frozen=True)
@@ -133,7 +190,7 @@ class _Arm:
     """One arm's incidences, times lost and event-free time (2K + 1,), and every row's influence on them."""
 
     estimates: Floats
-    influence: Floats
+    moved: Floats
 
 
 def _arm(
@@ -146,13 +203,13 @@ def _arm(
     table = product_limit(rows, causes)
     if table.time[-1] < horizon and table.survival[-1] > 0:
         return None
-    influence = Influence.of(rows, table)
+    curves = Influence.of(rows, table)
     place = int(np.searchsorted(table.time, horizon, side="right"))
     widths = np.diff(np.concatenate([[0.0], np.minimum(table.time, horizon), [horizon]]))
-    on_level = influence.at(place, len(rows.exit))
-    on_area = influence.of_areas(widths, len(rows.exit))
+    on_level = curves.at(place, len(rows.exit))
+    on_area = curves.of_areas(widths, len(rows.exit))
     on_rows = np.hstack([on_level, on_area, -on_area.sum(axis=1, keepdims=True)]) / rows.weight[:, None]
     everyone = np.zeros((len(stop), on_rows.shape[1]))
     everyone[np.flatnonzero(member & (weight > 0))] = on_rows
-    areas = widths @ influence.F
-    return _Arm(np.concatenate([influence.F[place], areas, [horizon - areas.sum()]]), everyone)
+    areas = widths @ curves.F
+    return _Arm(np.concatenate([curves.F[place], areas, [horizon - areas.sum()]]), everyone)

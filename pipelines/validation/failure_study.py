@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.models import competing_risks, cox, propensity, survival
-from pipelines.models.weighted_failure import weighted_incidence
+from pipelines.models.weighted_failure import weighted_hazard_ratios, weighted_incidence
 from pipelines.validation.failure_truth import (
     CENSORED_FROM,
     CENSORED_TO,
@@ -76,7 +76,7 @@ def questions(scenario: FailureScenario, horizon: float) -> list[Question]:
         asked.append(Question("log-rank statistic", UNADJUSTED, 0.0, 0.0, crude))
     if scenario.is_proportional:
         asked.append(Question("log hazard ratio given covariates", ADJUSTED, scenario.effect_early, 0.0, "valid"))
-    for name in ("incidence difference", "time lost difference", "event-free time difference"):
+    for name in ("incidence difference", "time lost difference", "event-free time difference", "log hazard ratio"):
         asked.append(Question(name, ESTIMATED, overlap[name], 0.0, "valid"))
         asked.append(Question(name, FIXED, overlap[name], 0.0, "shown"))
     return asked
@@ -115,6 +115,10 @@ def _weighted(frame: pl.DataFrame, horizon: float) -> Iterator[Finding]:
             yield _of_row(
                 f"{measure} difference", method, found.filter(measure=measure, cause=cause, variance=variance)
             )
+    ratios = weighted_hazard_ratios(model, frame, "time", "event").filter(group=1, reference=0)
+    for variance, method in (("weights fixed", FIXED), ("weights estimated", ESTIMATED)):
+        logs = ratios.filter(variance=variance).select(pl.col("estimate", "ci_low", "ci_high").log())
+        yield _of_row("log hazard ratio", method, logs)
 
 
 def _normal(quantity: str, method: str, estimate: float, error: float) -> Finding:

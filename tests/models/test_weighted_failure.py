@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models import competing_risks, propensity
+from pipelines.models import competing_risks, cox, propensity
 from pipelines.models._frames import ModelInputError
-from pipelines.models.weighted_failure import weighted_incidence
+from pipelines.models.weighted_failure import weighted_hazard_ratios, weighted_incidence
 
 HORIZON = 2.0
 
@@ -91,3 +91,35 @@ def test_other_rows_than_the_propensitys_are_refused() -> None:
     frame = cohort(100, 6)
     with pytest.raises(ModelInputError, match="the rows on which the propensity was fitted"):
         weighted_incidence(propensity.weights(frame, "arm", ["x"]), frame[:50], "time", "cause", HORIZON)
+
+
+def test_the_fixed_weights_hazard_ratio_is_the_robust_cox_model() -> None:
+    """`cox_regression` with weights agrees with R's coxph(weights, robust = TRUE)."""
+    frame = cohort(500, 7).with_columns(event=pl.col("cause") == 1)
+    model = propensity.weights(frame, "arm", ["x"], "ate")
+    found = weighted_hazard_ratios(model, frame, "time", "event").filter(reference=0, variance="weights fixed")
+    weighted = frame.with_columns(weight=model.weights)
+    expected = cox.cox_regression(weighted, "time", "event", ["arm"], weights="weight").coefficients
+    assert found["estimate"][0] == pytest.approx(expected["hazard_ratio"][0], rel=1e-10)
+    assert found["log_std_error"][0] == pytest.approx(expected["robust_std_error"][0], rel=1e-10)
+    assert found["ci_low"][0] == pytest.approx(expected["ci_low"][0], rel=1e-10)
+
+
+def test_the_estimated_weights_hazard_ratio_has_the_bootstraps_error() -> None:
+    """300 bootstrap samples with the propensity refitted: a relative error of 1/sqrt(600), 4 %."""
+    frame = cohort(600, 8).with_columns(event=pl.col("cause") == 1)
+    draw = np.random.default_rng(9)
+
+    def ratio(rows: pl.DataFrame) -> pl.DataFrame:
+        model = propensity.weights(rows, "arm", ["x"], "ate")
+        return weighted_hazard_ratios(model, rows, "time", "event").filter(reference=0, variance="weights estimated")
+
+    samples = [np.log(ratio(frame[draw.integers(0, 600, 600)])["estimate"][0]) for _ in range(300)]
+    assert ratio(frame)["log_std_error"][0] == pytest.approx(np.std(samples, ddof=1), rel=0.13)
+
+
+def test_an_arm_without_events_has_no_hazard_ratio() -> None:
+    frame = cohort(300, 10).with_columns(event=(pl.col("cause") == 1) & (pl.col("arm") == 1))
+    found = weighted_hazard_ratios(propensity.weights(frame, "arm", ["x"]), frame, "time", "event")
+    assert found["estimate"].null_count() == found.height
+    assert set(found["status"]) == {"not estimable"}
