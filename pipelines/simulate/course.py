@@ -29,6 +29,9 @@ _NEXT = np.array(
 )
 
 
+_EQUAL_NEXT = np.tile([_NO, _NO, -0.9, 0.0, -0.9], (len(TIERS), 1))
+
+
 @dataclass(frozen=True)
 class Course:
     """Later tiers in order (patients × STEPS) and the day of death, all in days from the start of the index tier.
@@ -64,6 +67,7 @@ def simulate_course(
     death = _death_day(patients, tier, settings, rng)
     pull = _escalation_pull(patients, site_effect, settings)
     rates, shapes = _hazard_table(settings)
+    next_odds = _EQUAL_NEXT if settings.hazards.kind == "equal" else _NEXT
     current, day = tier.copy(), np.zeros(patients.size)
     step_day = np.full((patients.size, STEPS), _NEVER, dtype=np.int64)
     step_tier = np.full((patients.size, STEPS), -1, dtype=np.int64)
@@ -71,7 +75,7 @@ def simulate_course(
         hazard = rng.standard_exponential(patients.size) * np.exp(-pull)
         years = hazard ** (1 / shapes[current]) / np.maximum(rates[current], 1e-12)
         day = day + np.maximum(np.ceil(years * YEAR), 1)
-        current = _next_tier(patients, current, rng)
+        current = _next_tier(patients, next_odds[current], rng)
         happens = (day < death) & (day < _NEVER)
         step_day[happens, step] = day[happens]
         step_tier[happens, step] = current[happens]
@@ -85,6 +89,8 @@ def _hazard_table(settings: Settings) -> tuple[Array, Array]:
         shapes = np.full(len(TIERS), 0.85)
     elif hazards.kind == "crossing":
         shapes = np.array([1.7, 0.7, 1.5, 0.55, 1.5])
+    elif hazards.kind == "equal":
+        rates, shapes = np.full(len(TIERS), rates[0]), np.full(len(TIERS), shapes[0])
     return rates * settings.hazard_scale, shapes
 
 
@@ -106,8 +112,8 @@ def _escalation_pull(patients: Patients, site_effect: Array, settings: Settings)
     )
 
 
-def _next_tier(patients: Patients, current: IntArray, rng: np.random.Generator) -> IntArray:
-    score = _NEXT[current].copy()
+def _next_tier(patients: Patients, log_odds: Array, rng: np.random.Generator) -> IntArray:
+    score = log_odds.copy()
     score[:, 2] += 0.06 * (patients.age_years - 70)
     score[:, 4] += 1.2 * (patients.spondylolisthesis - 0.32)
     weight = np.exp(score)
@@ -124,5 +130,6 @@ def _death_day(patients: Patients, tier: IntArray, settings: Settings, rng: np.r
     years = np.log1p(growth * rng.standard_exponential(patients.size) / np.maximum(yearly, 1e-12)) / growth
     natural = np.ceil(years * YEAR)
     luck, operative_day = rng.random(patients.size), rng.integers(1, 31, patients.size)
-    risk = np.array(settings.hazards.perioperative_death.values)[tier]
+    table = np.array(settings.hazards.perioperative_death.values)
+    risk = np.zeros(tier.size) if settings.hazards.kind == "equal" else table[tier]
     return np.minimum(np.where(luck < risk, operative_day, natural), _NEVER).astype(np.int64)

@@ -108,7 +108,7 @@ def draw_patients(size: int, locations: dict[str, float], log_time_shift: float,
     z_comorbid = latent(0.20, (0.30, z_age), (0.20, z_bmi))
     age = np.floor(110 - _log_normal(z_age * -1, 110 - locations["age_years"], 9.3))
     age = np.clip(age, 35, 90)
-    bmi = np.round(np.clip(14 + _log_normal(z_bmi, locations["bmi"] - 14, 5.5), 16, 60), 1)
+    bmi: Array = np.round(np.clip(14 + _log_normal(z_bmi, locations["bmi"] - 14, 5.5), 16, 60), 1).astype(np.float64)
     female = rng.random(size) < locations["female"]
     smoke = latent(0.05, (-0.15, z_age))
     current = smoke < ndtri(locations["current_smoker"])
@@ -151,7 +151,7 @@ def draw_patients(size: int, locations: dict[str, float], log_time_shift: float,
         depression=depression,
         opioid_use=_is_upper(latent(0.35), locations["opioid_use"]),
         prior_lumbar_surgery=_is_upper(latent(0.15), locations["prior_lumbar_surgery"]),
-        spondylolisthesis=_is_upper(latent(0.0, (0.15, female - 0.5)), locations["spondylolisthesis"]),
+        spondylolisthesis=_is_upper(latent(0.0, (0.15, np.where(female, 1.0, -1.0))), locations["spondylolisthesis"]),
         stenosis_grade=grade,
         stenotic_levels=levels.astype(np.float64),
         symptom_months=np.clip(np.round(_log_normal(latent(0.20), locations["symptom_months"], 26)), 3, 180),

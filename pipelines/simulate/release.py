@@ -1,91 +1,166 @@
-"""Writes a simulated cohort as a release folder: blocks of patients, files in parts, manifest.
+"""Writes a simulated cohort as a release folder: rows in parts, their hashes, manifest and truth.
 
-A cohort is made of fixed-size blocks, each with its own random generator, so that neither the number of parts nor the
-order in which blocks are computed changes a single value.
+Memory stays bounded: a few blocks of patients are in the making at any time, whatever the size of the cohort.
 """
 
 import hashlib
+import os
+import re
+import tomllib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
-from pipelines.simulate.course import simulate_course
-from pipelines.simulate.follow_up import draw_follow_up, visit_days
-from pipelines.simulate.identifiers import patient_ids, site_ids
-from pipelines.simulate.indication import indication_model
-from pipelines.simulate.outcomes import latent_levels
-from pipelines.simulate.population import draw_patients
-from pipelines.simulate.records import TABLES, Block, block_tables
-from pipelines.simulate.settings import Settings, settings_from
-from pipelines.simulate.sites import draw_sites, site_model
+from pipelines.simulate.assessment_rows import assessment_rows
+from pipelines.simulate.block import block_count, draw_block, row_generators
+from pipelines.simulate.dirt import with_flaws
+from pipelines.simulate.event_rows import event_rows
+from pipelines.simulate.parts import TABLES, PartWriter
+from pipelines.simulate.patient_rows import patient_rows
+from pipelines.simulate.settings import Settings, SettingsError, settings_from
+from pipelines.simulate.treatment_rows import treatment_rows
+from pipelines.simulate.truth import truth_document, write_truth
 
-BLOCK_PATIENTS = 10_000
+Format = Literal["csv", "parquet"]
+MANIFEST, TRUTH = "manifest.toml", "truth.json"
+_PATIENTS_A_PART = 100_000
+_OWN_FILE = re.compile(rf"({'|'.join(TABLES)})(-\d+)?\.(csv|parquet)|{re.escape(MANIFEST)}|{re.escape(TRUTH)}")
 
 
 def simulate(
-    out_dir: Path,
+    out_dir: Path | str,
     patients: int,
     seed: int,
-    format: Literal["csv", "parquet"] = "csv",
+    format: Format = "csv",
     settings: Settings | str | None = None,
+    *,
+    parts: int | None = None,
+    truth_patients: int | None = None,
 ) -> Path:
-    """Write a release of simulated patients and return its folder."""
+    """Write a release of simulated patients with the truth about it, and return its folder.
+
+    The cohort depends on patients, seed and settings only, not on format or parts.
+
+    Args:
+        out_dir: a new or empty folder, or one that holds an earlier simulated release (which is replaced).
+        patients: number of patients.
+        seed: seed of the cohort.
+        format: of the four tables.
+        settings: settings of the generator, or the name of a scenario (None: `default`).
+        parts: files a table (None: one for every 100,000 patients).
+        truth_patients: size of the simulation that gives the truth (None: enough for the size of the cohort, see
+            `truth.py`; 0: no truth.json).
+
+    Raises:
+        SettingsError: a number is out of range, the scenario is unknown, or the folder holds something else.
+    """
     chosen = settings_from(settings)
-    out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    blocks = [simulate_block(i, patients, seed, chosen) for i in range(-(-patients // BLOCK_PATIENTS))]
+    _require_sensible(patients, seed, format, parts)
+    folder = _ready_folder(Path(out_dir))
+    blocks = block_count(patients)
+    wanted = min(blocks, parts or -(-patients // _PATIENTS_A_PART))
+    writer = PartWriter(folder, format, wanted)
+    for number, tables in enumerate(_blocks(patients, seed, chosen)):
+        writer.write(number * wanted // blocks, tables)
+    (folder / MANIFEST).write_text(_manifest(folder, writer.close()), encoding="utf-8")
+    if truth_patients != 0:
+        write_truth(folder / TRUTH, truth_document(patients, seed, chosen, truth_patients))
+    return folder
+
+
+def block_tables(number: int, patients: int, seed: int, settings: Settings) -> dict[str, pl.DataFrame]:
+    """The four tables of one block of the cohort, flaws included."""
+    block = draw_block(number, patients, seed, settings)
+    for_patients, for_treatments, for_assessments, for_events, for_flaws = row_generators(seed, number)
+    clean = {
+        "patients": patient_rows(block, for_patients),
+        "treatments": treatment_rows(block, settings, for_treatments),
+        "assessments": assessment_rows(block, for_assessments),
+        "events": event_rows(block, settings, for_events),
+    }
+    return with_flaws(clean, settings.dirt, for_flaws)
+
+
+def _blocks(patients: int, seed: int, settings: Settings) -> Iterator[dict[str, pl.DataFrame]]:
+    """Tables of all blocks in order, a few of them computed ahead; NumPy and polars release the interpreter's lock."""
+    workers = min(4, os.cpu_count() or 1, block_count(patients))
+    ahead: deque[Future[dict[str, pl.DataFrame]]] = deque()
+    enrolled: dict[str, int] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for number in range(block_count(patients)):
+            ahead.append(pool.submit(block_tables, number, patients, seed, settings))
+            if len(ahead) > workers:
+                yield _numbered(ahead.popleft().result(), enrolled)
+        while ahead:
+            yield _numbered(ahead.popleft().result(), enrolled)
+
+
+def _numbered(tables: dict[str, pl.DataFrame], enrolled: dict[str, int]) -> dict[str, pl.DataFrame]:
+    """Continue `site_sequence` where the blocks before left off; `enrolled` is brought up to date."""
+    rows = tables["patients"]
+    before = pl.col("site_id").replace_strict(enrolled, default=0, return_dtype=pl.Int64)
+    rows = rows.with_columns(pl.col("site_sequence") + before)
+    last = rows.group_by("site_id").agg(pl.col("site_sequence").max())
+    enrolled.update(zip(last["site_id"], last["site_sequence"], strict=True))
+    return tables | {"patients": rows}
+
+
+# ----------------------------------------------------------------------------------------------------- folder, manifest
+
+
+def _require_sensible(patients: int, seed: int, format: str, parts: int | None) -> None:
+    if patients < 1:
+        raise SettingsError("patients must be at least 1; name how many patients to simulate")
+    if seed < 0:
+        raise SettingsError("seed must not be negative; name a whole number from 0")
+    if format not in ("csv", "parquet"):
+        raise SettingsError("format must be csv or parquet; name one of the two")
+    if parts is not None and parts < 1:
+        raise SettingsError("parts must be at least 1; name how many files a table is split into")
+
+
+def _ready_folder(folder: Path) -> Path:
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file; name a folder for the release")
+    folder.mkdir(parents=True, exist_ok=True)
+    present = list(folder.iterdir())
+    if present and not (_is_simulated(folder) and all(_OWN_FILE.fullmatch(file.name) for file in present)):
+        raise SettingsError(f"{folder} holds something other than a simulated release; name a new or empty folder")
+    for file in present:
+        file.unlink()
+    # what an interrupted run leaves must be known as ours by the next one
+    (folder / MANIFEST).write_text('source = "simulated"\n', encoding="utf-8")
+    return folder
+
+
+def _is_simulated(folder: Path) -> bool:
+    try:
+        return tomllib.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("source") == "simulated"
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
+
+
+def _manifest(folder: Path, rows: dict[str, dict[str, int]]) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:60] or "simulated"
     lines = [
-        'release = "' + out_dir.name + '"',
+        f'release = "{name}"',
         'source = "simulated"',
         'deidentification = "synthetic"',
         'linkage = "all payers"',
         'data_use_agreement = ""',
     ]
-    for table in TABLES:
-        frame = pl.concat(block[table] for block in blocks)
-        file = out_dir / f"{table}.{format}"
-        frame.write_csv(file) if format == "csv" else frame.write_parquet(file)
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        lines += [
-            "",
-            f"[tables.{table}]",
-            f'files = ["{file.name}"]',
-            f"rows = {frame.height}",
-            f'sha256 = ["{digest}"]',
-        ]
-    (out_dir / "manifest.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return out_dir
+    for table, files in rows.items():
+        listed = ", ".join(f'"{file}"' for file in files)
+        hashes = ", ".join(f'"{_sha256(folder / file)}"' for file in files)
+        lines += ["", f"[tables.{table}]", f"files = [{listed}]", f"rows = {sum(files.values())}"]
+        lines.append(f"sha256 = [{hashes}]")
+    return "\n".join(lines) + "\n"
 
 
-def simulate_block(number: int, patients: int, seed: int, settings: Settings) -> dict[str, pl.DataFrame]:
-    """The four tables of one block of the cohort."""
-    first = number * BLOCK_PATIENTS
-    size = min(BLOCK_PATIENTS, patients - first)
-    rng = np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(1, number)))
-    sites = site_model(settings, np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(0,))))
-    model = indication_model(settings)
-    people = draw_patients(size, model.locations, settings.log_time_shift, rng)
-    home = draw_sites(people, sites, rng)
-    elsewhere = rng.random(size) < settings.sites.elsewhere_share
-    treating = np.where(elsewhere, rng.integers(0, settings.sites.count, size), home)
-    tier = model.draw(people, rng)
-    course = simulate_course(people, tier, sites.log_hazard[treating], settings, rng)
-    days = visit_days(size, rng)
-    levels = latent_levels(people, course, days, sites.outcome[treating], settings, rng)
-    place = (first + np.arange(size) + rng.random(size)) / patients
-    follow_up = draw_follow_up(people, tier, course, days, levels, place, settings, rng)
-    block = Block(
-        patients=people,
-        patient_id=patient_ids(first, size, seed),
-        site_names=site_ids(settings.sites.count),
-        tier=tier,
-        home_site=home,
-        treating_site=treating,
-        course=course,
-        follow_up=follow_up,
-        levels=levels,
-        sites=sites,
-    )
-    return block_tables(block, settings, rng)
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -87,9 +87,13 @@ class Effects(_Part):
 
 
 class Hazards(_Part):
-    """When care escalates or is repeated: Weibull cumulative hazard (yearly_rate × years) ** shape × exp(covariates)."""
+    """When care escalates or is repeated: Weibull cumulative hazard (yearly_rate × years) ** shape × exp(x).
 
-    kind: Literal["weibull", "proportional", "crossing"] = "weibull"
+    `kind`: `weibull` as the tiers' shapes say, `proportional` with one shape for all, `crossing` with shapes that make
+    the hazards of neighbours cross, `equal` with conservative care's hazards and next steps for every tier.
+    """
+
+    kind: Literal["weibull", "proportional", "crossing", "equal"] = "weibull"
     yearly_rate: PerTier = _tiers(0.10, 0.14, 0.025, 0.020, 0.018)
     shape: PerTier = _tiers(0.95, 0.85, 0.75, 0.75, 0.75)
     frailty: float = Field(default=0.5, ge=0)
@@ -100,11 +104,14 @@ class Hazards(_Part):
     negative_control: float = Field(default=0.05, ge=0)  # a year, whatever the tier
 
 
-class FollowUp(_Part):
+class FollowUpPlan(_Part):
     """Who is seen, and when."""
 
     dropout: Literal["none", "mcar", "mar", "mnar"] = "mar"
     return_12_months: PerTier = _tiers(0.70, 0.70, 0.78, 0.76, 0.80)
+    earlier_pain: float = 0.0  # under `mar`: log odds of staying away per point of leg pain last recorded
+    unscheduled_share: Share = 0.10
+    before_next_tier_share: Share = 0.5
     walking_test_share: Share = 0.85  # visits in the clinic, where walking can be tested
     loss_a_year: float = Field(default=0.03, ge=0, lt=1)
     first_cut_day: int = Field(default=600, gt=0)  # data cut in the days of the last patient enrolled
@@ -133,7 +140,7 @@ class Settings(_Part):
     hazards: Hazards = Hazards()
     hazard_scale: float = Field(default=1.0, ge=0)
     log_time_shift: float = 0.0  # moves every walking time, and with it the share at the ceiling
-    follow_up: FollowUp = FollowUp()
+    follow_up: FollowUpPlan = FollowUpPlan()
     sites: Sites = Sites()
     dirt: Share = 0.0
     code_share: Share = 0.3
