@@ -124,7 +124,7 @@ def robust_covariance(maximum: Maximum, cluster: Ints | None) -> Floats:
 def _newton_step(information: Floats, score: Floats, null_information: Floats, names: Sequence[str]) -> Floats:
     values, vectors = linalg.eigh(information, null_information)
     if not values[0] > INFORMATION_KEPT:
-        raise NoMaximum(f"the likelihood rises without end (separation) along {_loaded(vectors[:, 0], names)}")
+        raise NoMaximum(f"the likelihood rises without end (separation) along {loaded(vectors[:, 0], names)}")
     return linalg.solve(information, score, assume_a="pos")
 
 
@@ -149,10 +149,10 @@ def _check_collinear(information: Floats, names: Sequence[str]) -> None:
         raise NoMaximum(f"no variation within the risk sets in {', '.join(empty) or ', '.join(names)}")
     values, vectors = linalg.eigh(information / np.outer(scale, scale))
     if values[0] < COLLINEAR:
-        raise NoMaximum(f"the covariates are collinear: {_loaded(vectors[:, 0], names)}")
+        raise NoMaximum(f"the covariates are collinear: {loaded(vectors[:, 0], names)}")
 
 
-def _loaded(direction: Floats, names: Sequence[str]) -> str:
+def loaded(direction: Floats, names: Sequence[str]) -> str:
     """Return the names of the covariates that take part in a direction."""
     size = np.abs(direction)
     return ", ".join(name for name, value in zip(names, size, strict=True) if value > 0.05 * size.max())

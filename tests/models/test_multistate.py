@@ -11,8 +11,9 @@ from pipelines.models.multistate import state_occupation, time_in_state
 COLUMNS = ("id", "start", "stop", "from", "to")
 STATES = ["care", "surgery", "dead"]
 
-# Four patients on a ladder: 1 has surgery at 2 and dies at 4; 2 is censored at 3; 3 dies at 5; 4 has surgery at 3 and is
-# censored at 6. By hand: leaving care at 2 is 1/4, at 3 1/3; from surgery death at 4 is 1/2; from care death at 5 is 1/1.
+# Four patients on a ladder: 1 has surgery at 2 and dies at 4; 2 is censored at 3; 3 dies at 5; 4 has surgery at 3 and
+# is censored at 6. By hand: the chance to leave care is 1/4 at 2 and 1/3 at 3; to die after surgery 1/2 at 4; to die
+# from care 1/1 at 5.
 LADDER = pl.DataFrame(
     {
         "id": [1, 1, 2, 3, 4, 4],

@@ -13,7 +13,9 @@ import pytest
 
 from pipelines.models.competing_risks import cumulative_incidence, fine_gray, gray_test, restricted_time_lost
 from pipelines.models.cox import cox_regression, proportional_hazards_test
+from pipelines.models.interval import turnbull
 from pipelines.models.multistate import state_occupation, time_in_state
+from pipelines.models.parametric import parametric_regression
 from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
@@ -570,3 +572,93 @@ def test_dev_18_multistate(name):
         ours = stays.filter(pl.col("group") == level_of(row["group"]), pl.col("state") == row["state"]).to_dicts()[0]
         close(ours["estimate"], row["time_in_state"], rel=1e-6)
         close(ours["std_error"], row["se"], rel=1e-6)
+
+
+SURVREG = {"weibull": "weibull", "log-normal": "lognormal", "log-logistic": "loglogistic"}
+
+
+def check_parametric(fit, expected):
+    assert fit.status == "estimable"
+    ours = {row["term"]: row for row in fit.coefficients.to_dicts()}
+    names = {"(Intercept)": "Intercept", "Log(scale)": "log(scale)"}
+    assert len(ours) == len(expected["coef"])
+    for row in expected["coef"]:
+        mine = ours[names.get(row["term"], row["term"])]
+        close(mine["coef"], row["est"], rel=1e-5, abs=1e-6)
+        close(mine["std_error"], row["se"], rel=1e-4)
+    close(fit.log_likelihood, expected["loglik"], rel=1e-8)
+    close(fit.aic, expected["aic"], rel=1e-8)
+
+
+def parametric_veteran() -> pl.DataFrame:
+    kinds = {f"celltype{name}": (pl.col("celltype") == name).cast(pl.Int8) for name in ("smallcell", "adeno", "large")}
+    return table("survival_veteran").with_columns(event="status", **kinds)
+
+
+def parametric_pbc() -> pl.DataFrame:
+    return log_pbc().rename({"log_bili": "log(bili)"})
+
+
+PARAMETRIC = {"lung": complete_lung, "veteran": parametric_veteran, "pbc": parametric_pbc, "ovarian": ovarian}
+
+
+@pytest.mark.parametrize("name", PARAMETRIC)
+@pytest.mark.parametrize("distribution", SURVREG)
+def test_dev_19_parametric(name, distribution):
+    expected = results("dev_19")[name][SURVREG[distribution]]
+    terms = [row["term"] for row in expected["coef"][1:-1]]
+    frame = PARAMETRIC[name]().with_columns(rx=pl.col("rx").cast(int)) if name == "ovarian" else PARAMETRIC[name]()
+    check_parametric(parametric_regression(frame, "time", "event", terms, distribution), expected)
+
+
+def test_dev_19_left_and_right_censoring():
+    expected = results("dev_19")["pbc_bili_censored"]
+    low, high = expected["lo"], expected["hi"]
+    bili, terms = pl.col("bili"), ["age", "edema", "albumin"]
+    left = bili <= low
+    frame = table("survival_pbc").head(312)
+    frame = frame.with_columns(
+        event=bili < high,
+        lower=pl.when(left).then(0.0).otherwise(pl.min_horizontal(bili, high)),
+        upper=pl.when(left).then(low).otherwise(bili),
+    )
+    counts = expected["n_left"], expected["n_right"]
+    assert (frame.select(left.sum()).item(), frame.select((~pl.col("event")).sum()).item()) == counts
+    fit = parametric_regression(frame, "lower", "event", terms, "log-normal", upper="upper")
+    check_parametric(fit, expected["left_right_lognormal"])
+    right = frame.with_columns(lower=pl.min_horizontal(bili, high))
+    check_parametric(
+        parametric_regression(right, "lower", "event", terms, "log-normal"), expected["right_only_lognormal"]
+    )
+
+
+@pytest.mark.parametrize("name", ["lung", "veteran"])
+@pytest.mark.parametrize("distribution", ["weibull", "log-normal"])
+def test_dev_19_interval_censoring(name, distribution):
+    expected = results("dev_19")[f"turnbull_{name}"]["survreg_interval"][SURVREG[distribution]]
+    frame = interval_table(name)
+    frame = frame.with_columns(g=(pl.col("group") == 2).cast(pl.Int8), event=pl.col("r").is_finite())
+    check_parametric(parametric_regression(frame, "l", "event", ["g"], distribution, upper="r"), expected)
+
+
+def interval_table(name: str) -> pl.DataFrame:
+    return table(f"19_{name}_interval").with_columns(pl.col("l", "r").cast(pl.Float64))
+
+
+@pytest.mark.parametrize("name", ["lung", "veteran"])
+def test_dev_19_turnbull(name):
+    expected = results("dev_19")[f"turnbull_{name}"]
+    frame = interval_table(name)
+    for key, part in (
+        ("group_all", frame),
+        ("group_1", frame.filter(pl.col("group") == 1)),
+        ("group_2", frame.filter(pl.col("group") == 2)),
+    ):
+        curve = turnbull(part, "l", "r")
+        assert curve["status"].unique().to_list() == ["estimable"]
+        tab = expected[key]["tab"]
+        masses = {(row["lower"], row["upper"]): row["mass"] for row in curve.to_dicts()}
+        for row in tab:
+            upper = None if row["p"] in ("Inf", None) else row["p"]
+            close(masses.pop((row["q"], upper)), row["mass"], rel=1e-6, abs=1e-8)
+        assert sum(masses.values()) == pytest.approx(0, abs=1e-8)
