@@ -15,24 +15,34 @@ _PATIENT_COLUMNS = ("is_patient_listed", "is_patient_accepted", "administrative_
 def with_twins(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Mark rows that share their key: `is_repeat` (says the same as an earlier one), `is_contradicted` (does not).
 
-    Rows with an empty key are no twins. Fields that could not be read take part as rows of their own.
+    Rows with an empty key are no twins. A field that could not be read differs from one that is empty.
     """
-    key = list(table.key)
-    keyed = frame.lazy().select(ROW, *key).drop_nulls(key)
-    shared = keyed.filter(pl.struct(key).is_duplicated()).select(ROW)
-    marks = [name for name in frame.columns if name.startswith("unreadable:")]
-    content = [name for name in table.column_names if name not in key]
-    twins = frame.lazy().select(ROW, *key, *content, *marks).join(shared, on=ROW, how="semi").collect()
-    verdict = twins.with_columns(
-        variants=pl.struct(content + marks).n_unique().over(key) if content else pl.lit(1),
-        is_first=pl.col(ROW) == pl.col(ROW).min().over(key),
-    ).select(
-        ROW,
-        is_repeat=(pl.col("variants") == 1) & ~pl.col("is_first"),
-        is_contradicted=pl.col("variants") > 1,
-    )
+    verdict = _twins(frame, table)
+    if verdict is None:
+        return frame.with_columns(is_repeat=pl.lit(False), is_contradicted=pl.lit(False))
     marked = frame.join(verdict, on=ROW, how="left", maintain_order="left")
     return marked.with_columns(pl.col("is_repeat", "is_contradicted").fill_null(False))
+
+
+def _twins(frame: pl.DataFrame, table: Table) -> pl.DataFrame | None:
+    """One row per row that shares its key: `$row`, is_repeat, is_contradicted; None if keys are unique."""
+    key = list(table.key)
+    keyed = frame.select(ROW, *key).drop_nulls(key)
+    if keyed.select(key).hash_rows().n_unique() == keyed.height:  # five times faster than looking for the twins
+        return None
+    shared = keyed.filter(keyed.select(key).is_duplicated()).select(ROW)
+    content = [name for name in frame.columns if name in table.column_names or name.startswith("unreadable:")]
+    return (
+        frame.lazy()
+        .select(ROW, *content)
+        .join(shared.lazy(), on=ROW, how="semi")
+        .with_columns(
+            variants=pl.struct(content).n_unique().over(key),
+            is_first=pl.col(ROW) == pl.col(ROW).min().over(key),
+        )
+        .select(ROW, is_repeat=(pl.col("variants") == 1) & ~pl.col("is_first"), is_contradicted=pl.col("variants") > 1)
+        .collect()
+    )
 
 
 def patients_known(patients: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFrame:
@@ -78,9 +88,10 @@ def with_code_tier(frame: pl.DataFrame, codes: pl.DataFrame, protocol: Protocol)
     tiers = (*protocol.tier_names, OTHER_TIER)
     meanings = codes.select("code_system", "code", mapped="tier")
     joined = frame.join(meanings, on=["code_system", "code"], how="left", maintain_order="left")
-    is_ours = pl.col("mapped").is_in(tiers)
+    is_ours = pl.col("mapped").is_in(tiers)  # the code list speaks of the lumbar ladder, a study may have another
     return joined.with_columns(
-        code_tier=pl.when(is_ours).then("mapped"), is_foreign_code=(~is_ours).fill_null(False)
+        code_tier=pl.when(is_ours).then("mapped").cast(frame.schema["tier"]),
+        is_foreign_code=(~is_ours).fill_null(False),
     ).drop("mapped")
 
 
@@ -92,7 +103,7 @@ def with_instrument(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
             for i in protocol.instruments
         ],
         schema={
-            "instrument": pl.String,
+            "instrument": frame.schema["instrument"],
             "instrument_minimum": pl.Float64,
             "instrument_maximum": pl.Float64,
             "is_integer_only": pl.Boolean,
@@ -103,7 +114,7 @@ def with_instrument(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     )
     units = pl.DataFrame(
         [(i.name, unit, factor) for i in protocol.instruments for unit, factor in i.unit_factors.items()],
-        schema={"instrument": pl.String, "unit": pl.String, "unit_factor": pl.Float64},
+        schema={"instrument": frame.schema["instrument"], "unit": frame.schema["unit"], "unit_factor": pl.Float64},
         orient="row",
     )
     joined = frame.join(instruments, on="instrument", how="left", maintain_order="left").join(

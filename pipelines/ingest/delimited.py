@@ -45,7 +45,7 @@ def read_delimited(data: bytes, file: str) -> FileTable:
             f"{file} has misplaced quotation marks; quote whole fields only, and double a quote inside"
         )
     frame.columns = names
-    return FileTable(file, frame.with_columns(whole[LINE]), broken)
+    return FileTable(file, frame.with_columns(whole[LINE]), tuple(broken))
 
 
 def _utf8(data: bytes, file: str) -> bytes:

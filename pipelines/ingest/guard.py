@@ -10,7 +10,6 @@ import polars as pl
 from pipelines.ingest.contract import Column, Table
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Mode
-from pipelines.ingest.parsing import as_text
 from pipelines.ingest.scanners import (
     HIDDEN_CHARACTER,
     LONG_NUMBER,
@@ -50,7 +49,7 @@ def refuse_identifiers(file: FileTable, table: Table) -> None:
     Raises:
         ReleaseRefused: with file, column, line and kind of the first find.
     """
-    frame = as_text(file.frame)
+    frame = file.frame
     for column in table.columns:
         if column.name not in frame.columns:
             continue

@@ -32,7 +32,6 @@ COUNTS_SCHEMA = {
     "rows_accepted": pl.Int64,
     "rows_quarantined": pl.Int64,
 }
-WRONG_NUMBER_OF_FIELDS = "wrong_number_of_fields"
 
 
 @dataclass(frozen=True)
@@ -54,66 +53,61 @@ class Judged:
     counts: pl.DataFrame
 
 
-def judge(frame: pl.DataFrame, table: Table, rules: tuple[Rule, ...], files: list[FileTable]) -> Judged:
+def judge(frame: pl.DataFrame, table: Table, rules: tuple[Rule, ...], broken: pl.DataFrame) -> Judged:
     """Run the rules over a typed table with its context.
+
+    Args:
+        frame: one row a record, typed, with context.
+        table: its contract.
+        rules: what to hold it against.
+        broken: `$file` and `$line` of rows that could not be divided into fields.
 
     Raises:
         ReleaseRefused: read, accepted and quarantined rows do not add up (a fault of ours, never passed on).
     """
     verdicts = frame.select(rule.expression.fill_null(False).alias(rule.id) for rule in rules)
     violations = verdicts.sum().row(0) if frame.height else (0,) * len(rules)
-    spoke = [(rule, count) for rule, count in zip(rules, violations, strict=True) if count]
-    errors = [rule for rule, _ in spoke if rule.severity == "error"]
-    is_bad = verdicts.select(pl.any_horizontal(rule.id for rule in errors)).to_series() if errors else None
-    accepted = frame.filter(~is_bad) if is_bad is not None else frame
-    broken = _broken(files, table.name)
-    quarantine = pl.concat([broken, *(_places(frame, verdicts, rule) for rule in errors)])
-    warnings = [_places(frame, verdicts, rule) for rule, _ in spoke if rule.severity == "warning"]
-    read = sum(file.rows for file in files)
-    counts = (table.name, read, accepted.height, quarantine.select("file", "line").n_unique())
+    spoke = [rule for rule, count in zip(rules, violations, strict=True) if count]
+    errors = [rule.id for rule in spoke if rule.severity == "error"]
+    kept = frame.select(*(pl.col(name).cast(dtype) for name, dtype in table.schema.items()), FILE, LINE)
+    accepted = kept.filter(~verdicts.select(pl.any_horizontal(errors)).to_series()) if errors else kept
+    broken_rule = _broken_rule(table.name)
+    places = [_places(broken, broken_rule), *(_places(frame.filter(verdicts[rule.id]), rule) for rule in spoke)]
+    problems = pl.concat(places).sort("file", "line", "column", "rule")
+    is_error = problems["rule"].is_in([broken_rule.id, *errors])
+    quarantine = problems.filter(is_error)
+    counts = (table.name, frame.height + broken.height, accepted.height, quarantine.select("file", "line").n_unique())
     if counts[1] != counts[2] + counts[3]:
-        raise ReleaseRefused(
-            f"the rows of {table.name} do not reconcile; this is a fault of the program, please report it"
-        )
+        raise ReleaseRefused(f"rows of {table.name} do not add up; this is a fault of the program, please report it")
     return Judged(
         accepted,
-        quarantine.sort("file", "line", "column", "rule"),
-        pl.concat([pl.DataFrame(schema=QUARANTINE_SCHEMA), *warnings]).sort("file", "line", "column", "rule"),
-        _counted(rules, violations, broken),
+        quarantine,
+        problems.filter(~is_error),
+        _counted((broken_rule, *rules), (broken.height, *violations)),
         pl.DataFrame([counts], schema=COUNTS_SCHEMA, orient="row"),
     )
 
 
-def _places(frame: pl.DataFrame, verdicts: pl.DataFrame, rule: Rule) -> pl.DataFrame:
-    return (
-        frame.select(FILE, LINE)
-        .filter(verdicts[rule.id])
-        .select(file=FILE, line=LINE, column=pl.lit(rule.column), rule=pl.lit(rule.id), reason=pl.lit(rule.reason))
+def broken_places(files: list[FileTable]) -> pl.DataFrame:
+    """`$file` and `$line` of every row that has more or fewer fields than its header."""
+    rows = [(file.file, line) for file in files for line in file.broken_lines]
+    return pl.DataFrame(rows, schema={FILE: pl.String, LINE: pl.Int64}, orient="row")
+
+
+def _places(rows: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+    column = pl.lit(rule.column, dtype=pl.String)
+    said = rows.select(
+        file=pl.col(FILE).cast(pl.String), line=LINE, column=column, rule=pl.lit(rule.id), reason=pl.lit(rule.reason)
     )
+    return said.cast(QUARANTINE_SCHEMA)  # type: ignore[arg-type]
 
 
-def _broken(files: list[FileTable], table: str) -> pl.DataFrame:
-    """Rows that do not have as many fields as the header: nothing in them can be placed."""
-    rule = _broken_rule(table)
-    parts = [
-        pl.DataFrame({"line": file.broken}).select(
-            file=pl.lit(file.file),
-            line="line",
-            column=pl.lit(None, dtype=pl.String),
-            rule=pl.lit(rule[0]),
-            reason=pl.lit(rule[3]),
-        )
-        for file in files
-    ]
-    return pl.concat([pl.DataFrame(schema=QUARANTINE_SCHEMA), *parts])
-
-
-def _broken_rule(table: str) -> tuple[str, str, str, str]:
+def _broken_rule(table: str) -> Rule:
+    """Not found by an expression: nothing in such a row can be given a place."""
     reason = "the row has more or fewer fields than the header; quote a field that holds the delimiter"
-    return f"{table}.{WRONG_NUMBER_OF_FIELDS}", table, "error", reason
+    return Rule(f"{table}.wrong_number_of_fields", table, None, pl.lit(False), reason)
 
 
-def _counted(rules: tuple[Rule, ...], violations: tuple[int, ...], broken: pl.DataFrame) -> pl.DataFrame:
-    rows = [(*_broken_rule(rules[0].table), broken.height)]
-    rows += [(r.id, r.table, r.severity, r.reason, n) for r, n in zip(rules, violations, strict=True)]
+def _counted(rules: tuple[Rule, ...], violations: tuple[int, ...]) -> pl.DataFrame:
+    rows = [(r.id, r.table, r.severity, r.reason, n) for r, n in zip(rules, violations, strict=True)]
     return pl.DataFrame(rows, schema=RULES_SCHEMA, orient="row")

@@ -9,7 +9,7 @@ from pipelines.ingest.delimited import read_delimited
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import MANIFEST, Manifest, read_file
 from pipelines.ingest.parquet import read_parquet
-from pipelines.ingest.tables import FileTable
+from pipelines.ingest.tables import FileTable, with_plain_text
 
 _READERS = {".csv": read_delimited, ".tsv": read_delimited, ".txt": read_delimited, ".parquet": read_parquet}
 
@@ -37,7 +37,7 @@ def _read(data: bytes, file: str) -> FileTable:
     reader = _READERS.get(Path(file).suffix.lower())
     if reader is None:
         raise ReleaseRefused(f"{file} is of a kind that is not read here; hand over .csv or .parquet")
-    return reader(data, file)
+    return with_plain_text(reader(data, file))
 
 
 def _listed(files: list[str]) -> str:

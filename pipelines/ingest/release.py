@@ -14,7 +14,7 @@ from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import TABLE_NAMES, Table, contract, require_columns
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import typed
-from pipelines.ingest.quarantine import Judged, judge
+from pipelines.ingest.quarantine import Judged, broken_places, judge
 from pipelines.ingest.readers import read_files
 from pipelines.ingest.rules import row_rules
 from pipelines.ingest.tables import FILE, LINE, FileTable
@@ -101,24 +101,29 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judge
     tables = contract(protocol)
     files = {name: read_files(folder, manifest, name) for name in TABLE_NAMES}
     _refuse_whole(manifest, tables, files)
+    broken = {name: broken_places(parts) for name, parts in files.items()}
 
     def read(name: str) -> pl.DataFrame:
-        return context.with_twins(typed(files[name], tables[name]), tables[name])
+        return context.with_twins(typed(files.pop(name), tables[name]), tables[name])
 
     def judged(name: str, frame: pl.DataFrame) -> Judged:
-        return judge(frame, tables[name], row_rules(tables[name], protocol), files[name])
+        return judge(frame, tables[name], row_rules(tables[name], protocol), broken[name])
 
     listed = read("patients")
     patients = judged("patients", listed)
     known = context.patients_known(listed, patients.accepted)
     events = context.with_patient(read("events"), known)
     deaths = context.deaths(events)
-    treatments = context.with_death(context.with_patient(read("treatments"), known), deaths)
-    assessments = context.with_death(context.with_patient(read("assessments"), known), deaths)
+
+    def of_patient(name: str) -> pl.DataFrame:
+        return context.with_death(context.with_patient(read(name), known), deaths)
+
     return manifest, {
         "patients": patients,
-        "treatments": judged("treatments", context.with_code_tier(treatments, active_treatment_codes(), protocol)),
-        "assessments": judged("assessments", context.with_instrument(assessments, protocol)),
+        "treatments": judged(
+            "treatments", context.with_code_tier(of_patient("treatments"), active_treatment_codes(), protocol)
+        ),
+        "assessments": judged("assessments", context.with_instrument(of_patient("assessments"), protocol)),
         "events": judged("events", context.with_death(events, deaths)),
     }
 

@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table, joined
-from pipelines.ingest.parsing import unreadable
+from pipelines.ingest.parsing import is_marked, unreadable
 from pipelines.protocol import Protocol
 
 Severity = Literal["error", "warning"]
@@ -19,8 +19,8 @@ Severity = Literal["error", "warning"]
 FASTEST_WALK_M_S = 3.0  # above this a person runs; such a row has the wrong unit or time
 LATE_STOP = 1.1  # a stopwatch may run a little over a test's limit, not a tenth
 EARLY_STOP = 0.95  # a test stopped by its limit lasted about that long
-_PSEUDONYM = r"^[^\s\p{C}]{1,64}$"
-_TERM = r"^[\p{L}\p{N}][\p{L}\p{N} _./+&()-]{0,39}$"
+_ODD_IN_PSEUDONYM = r"[\s\p{C}]"
+_ODD_IN_TERM = r"[^\p{L}\p{N} _./+&()-]"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Rule:
 
     id: str
     table: str
-    column: str
+    column: str | None
     expression: pl.Expr
     reason: str
     severity: Severity = "error"
@@ -51,24 +51,37 @@ def row_rules(table: Table, protocol: Protocol) -> tuple[Rule, ...]:
 
 def _column_rules(table: str, column: Column) -> Iterator[Rule]:
     name, field = column.name, pl.col(column.name)
-    nouns = {"whole": ("not_a_whole_number", "a whole number"), "number": ("not_a_number", "a number")}
-    nouns["boolean"] = ("not_true_or_false", "true or false")
-    if column.kind in nouns:
-        suffix, noun = nouns[column.kind]
-        reason = f"{name} is not {noun}; correct it, or leave the field empty if it is unknown"
-        yield Rule(f"{table}.{name}.{suffix}", table, name, pl.col(unreadable(name)), reason)
+    if is_marked(column):
+        suffix, what = _unreadable(column)
+        yield Rule(f"{table}.{name}.{suffix}", table, name, pl.col(unreadable(name)), f"{name} is {what}")
     if not column.may_be_empty:
-        is_empty = field.is_null() & ~pl.col(unreadable(name)) if column.kind in nouns else field.is_null()
+        is_empty = field.is_null() & ~pl.col(unreadable(name)) if is_marked(column) else field.is_null()
         yield Rule(f"{table}.{name}.missing", table, name, is_empty, f"{name} is empty; every row of {table} needs it")
-    if column.words:
-        reason = f"{name} is none of the words known here ({joined(column.words, 'or')}); use one of them"
-        yield Rule(f"{table}.{name}.unknown_word", table, name, ~field.is_in(column.words), reason)
-    if column.kind in ("identifier", "term"):
-        pattern = _PSEUDONYM if column.kind == "identifier" else _TERM
-        reason = f"{name} holds characters that a code never has, or is too long; write a short code"
-        yield Rule(f"{table}.{name}.malformed", table, name, ~field.str.contains(pattern), reason)
+    if column.kind == "term" or (column.kind == "identifier" and not _points_at_patient(table, name)):
+        odd, longest = (_ODD_IN_TERM, 40) if column.kind == "term" else (_ODD_IN_PSEUDONYM, 64)
+        reason = f"{name} holds characters that a code never has, or is longer than {longest}; write a short code"
+        is_malformed = field.str.contains(odd) | (field.str.len_chars() > longest)
+        yield Rule(f"{table}.{name}.malformed", table, name, is_malformed, reason)
     if column.minimum is not None or column.maximum is not None:
         yield _range_rule(table, column)
+
+
+def _unreadable(column: Column) -> tuple[str, str]:
+    """End of the rule's id, and what the reason says."""
+    if column.words:
+        return "unknown_word", f"none of the words known here ({joined(column.words, 'or')}); use one of them"
+    suffix, noun = {
+        "whole": ("not_a_whole_number", "a whole number"),
+        "number": ("not_a_number", "a number"),
+        "boolean": ("not_true_or_false", "true or false"),
+    }[column.kind]
+    empty = ", or leave the field empty if it is unknown" if column.may_be_empty else ""
+    return suffix, f"not {noun}; correct it{empty}"
+
+
+def _points_at_patient(table: str, column: str) -> bool:
+    """Whether the column only repeats a pseudonym of `patients`, where it is judged."""
+    return column == "patient_id" and table != "patients"
 
 
 def _range_rule(table: str, column: Column) -> Rule:
@@ -80,17 +93,19 @@ def _range_rule(table: str, column: Column) -> Rule:
         said = f"at least {low:g}" if low is not None else f"at most {high:g}"
     else:
         said = f"between {low:g} and {high:g}"
-    reason = f"{column.name} must be {said}; correct it, or leave it empty if it is unknown"
+    empty = ", or leave the field empty if it is unknown" if column.may_be_empty else ""
+    reason = f"{column.name} must be {said}; correct it{empty}"
     return Rule(f"{table}.{column.name}.out_of_range", table, column.name, outside, reason)
 
 
 def _key_rules(table: Table) -> Iterator[Rule]:
-    last = table.key[-1]
-    what = joined(table.key)
+    last, what = table.key[-1], joined(table.key)
     yield Rule(
         f"{table.name}.{last}.duplicate_agreeing", table.name, last, pl.col("is_repeat"),
         f"an earlier row has the same {what} and says the same; that one is kept, this one is not needed",
     )  # fmt: skip
+    if set(table.column_names) == set(table.key):
+        return
     yield Rule(
         f"{table.name}.{last}.duplicate_disagreeing", table.name, last, pl.col("is_contradicted"),
         f"another row has the same {what} but says something else; keep the right one, none is used until then",
@@ -113,7 +128,7 @@ def _belonging_rules(table: str) -> Iterator[Rule]:
     )  # fmt: skip
     late = day > pl.col("last_contact_day")
     if table == "events":  # a death or a withdrawal may be learnt of later, from a register or a letter
-        late &= ~pl.col("event").is_in(["death", "withdrawal"])
+        late &= ~_ends_follow_up()
     yield Rule(
         f"{table}.day.after_last_contact", table, "day", late & (day <= pl.col("administrative_end_day")),
         "day lies after the patient's last_contact_day; correct one of the two",
@@ -122,6 +137,10 @@ def _belonging_rules(table: str) -> Iterator[Rule]:
         f"{table}.day.after_death", table, "day", day > pl.col("death_day"),
         "day lies after the patient's death; correct the day here or in events",
     )  # fmt: skip
+
+
+def _ends_follow_up() -> pl.Expr:
+    return (pl.col("event") == "death") | (pl.col("event") == "withdrawal")
 
 
 # --------------------------------------------------------------------------------------------------- rules of one table
@@ -214,7 +233,7 @@ def _assessment_rules(protocol: Protocol) -> Iterator[Rule]:
 def _event_rules() -> Iterator[Rule]:
     yield Rule(
         "events.day.before_enrolment", "events", "day",
-        pl.col("event").is_in(["death", "withdrawal"]) & (pl.col("day") < 0),
+        _ends_follow_up() & (pl.col("day") < 0),
         "a death or withdrawal before enrolment; correct the day or the event",
     )  # fmt: skip
     yield Rule(

@@ -100,17 +100,13 @@ def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, s
     if values.is_empty():
         return None
     readable = values.to_frame("raw").with_columns(text=plain(pl.col("raw")))
-    found = readable.select(
-        pl.col("raw" if scanner is HIDDEN_CHARACTER else "text").str.contains(scanner.pattern).arg_max().alias(str(i))
-        for i, scanner in enumerate(scanners)
+    finds = readable.select(
+        pl.col("raw" if scanner is HIDDEN_CHARACTER else "text").str.contains(scanner.pattern).alias(str(place))
+        for place, scanner in enumerate(scanners)
     )
-    hits = readable.select(
-        pl.col("raw" if scanner is HIDDEN_CHARACTER else "text").str.contains(scanner.pattern).any().alias(str(i))
-        for i, scanner in enumerate(scanners)
-    )
-    for i, scanner in enumerate(scanners):
-        if hits[str(i)][0]:
-            return int(found[str(i)][0]), scanner.kind
+    for scanner, find in zip(scanners, finds, strict=True):
+        if find.any():
+            return int(find.arg_max() or 0), scanner.kind
     return None
 
 

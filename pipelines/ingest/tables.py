@@ -1,20 +1,14 @@
-"""A table as it was read, before anything is made of it: its fields, and where each row stands in which file.
+"""A file as it was read, before anything is made of it: its fields, and where each row stands.
 
 How files become such tables is in `delimited.py`, `parquet.py` and `readers.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
 FILE = "$file"
 LINE = "$line"
-_PLACE = {FILE: pl.String, LINE: pl.Int64}
-
-
-def no_places() -> pl.DataFrame:
-    """An empty list of places (file, line)."""
-    return pl.DataFrame(schema=_PLACE)
 
 
 @dataclass(frozen=True)
@@ -22,14 +16,15 @@ class FileTable:
     """What one file held.
 
     Attributes:
+        file: the file's name.
         frame: the file's columns (text from CSV, typed from Parquet) and `$line`; the header stands on line 1, also
             where a format has none.
-        broken: `$line` of rows that do not have as many fields as the header; they are in no frame.
+        broken_lines: where rows stand that have not as many fields as the header; they are in no frame.
     """
 
     file: str
     frame: pl.DataFrame
-    broken: pl.Series = field(default_factory=lambda: pl.Series(LINE, [], dtype=pl.Int64))
+    broken_lines: tuple[int, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -39,4 +34,10 @@ class FileTable:
     @property
     def rows(self) -> int:
         """Rows in the file, broken ones included."""
-        return self.frame.height + len(self.broken)
+        return self.frame.height + len(self.broken_lines)
+
+
+def with_plain_text(file: FileTable) -> FileTable:
+    """The file with its text fields bared of surrounding blanks, and empty fields as nulls."""
+    text = pl.col(pl.String).str.strip_chars()
+    return FileTable(file.file, file.frame.with_columns(pl.when(text != "").then(text).name.keep()), file.broken_lines)
