@@ -6,8 +6,8 @@ two printed ones differ by). What the counts are of is for `ledger_of_release.py
 
 Method: cell suppression (Willenborg and de Waal 2001, Elements of Statistical Disclosure Control, chapter 4; cell-size
 policy of CMS, ResDAC 2024). The attacker knows every relation, every printed count, that `<11` means 1–10, and that a
-count withheld for the sake of another is at least 11. Bounds come from interval propagation, exact where relations
-form a tree, and from linear programming where they form rings.
+count withheld for the sake of another is at least 11. What is possible is found by linear programming, which also
+names the relations that give a small count away (those with a dual value): one of their counts is withheld next.
 """
 
 import math
@@ -16,10 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 Key = tuple[str, ...]
 Role = Literal["printed", "hidden", "slack"]
 
-_ROUNDS = 1000
+_BOX = 50  # times the minimum: how far from the truth alternatives are looked for
 
 
 class DisclosureError(RuntimeError):
@@ -115,15 +117,6 @@ class Decisions:
             raise DisclosureError(f"the count {'/'.join(key)} was not entered for printing")
         return key not in self.small and key not in self.complementary
 
-    def bounds(self, key: Key) -> tuple[float, float]:
-        """What the attacker can narrow a count down to."""
-        count = self.ledger.counts[key]
-        unknown = _unknown(self.ledger, self.small, self.complementary)
-        if key not in unknown:
-            return (count.value, count.value)
-        component = next(c for c in _components(self.ledger, unknown) if key in c.bounds)
-        return component.sharp_bounds(key)
-
 
 Bounds = dict[Key, tuple[float, float]]
 
@@ -140,96 +133,109 @@ def _unknown(ledger: Ledger, small: Iterable[Key], complementary: Iterable[Key])
 class _Component:
     """Unknown counts that hang together by relations, with the printed ones already put in."""
 
-    equations: list[tuple[dict[Key, int], int]]  # sum of coefficient x count = constant
+    equations: dict[int, tuple[dict[Key, int], int]]  # by relation: sum of coefficient x count = constant
     bounds: Bounds
-    relations: list[int]
 
-    @property
-    def is_tree(self) -> bool:
-        edges = sum(len(equation) for equation, _ in self.equations)
-        return edges == len(self.equations) + len(self.bounds) - 1
 
-    def propagate(self) -> Bounds:
-        """Bounds by interval propagation: exact in a tree, possibly too wide in a ring."""
-        bounds = dict(self.bounds)
-        by_key: dict[Key, list[int]] = defaultdict(list)
-        for number, (equation, _) in enumerate(self.equations):
-            for key in equation:
-                by_key[key].append(number)
-        waiting = dict.fromkeys(range(len(self.equations)))
-        for _ in range(_ROUNDS * max(1, len(self.equations))):
-            if not waiting:
-                break
-            number = next(iter(waiting))
-            del waiting[number]
-            for key in _tighten(*self.equations[number], bounds):
-                waiting |= dict.fromkeys(n for n in by_key[key] if n != number)
-        return bounds
+class _Attack:
+    """What an attacker can work out about the counts of one component, by linear programming.
 
-    def sharp_bounds(self, key: Key) -> tuple[float, float]:
-        """Exact bounds of one count, by linear programming."""
+    The true values are one solution that fits all that is printed; each further one found is a witness of how far
+    every count may lie from its true value. The search stays within a box around the truth that is far larger than
+    the uncertainty asked for, so that all programs are bounded.
+    """
+
+    def __init__(self, component: _Component, ledger: Ledger) -> None:
+        from scipy.sparse import coo_array
+
+        self.relations = list(component.equations)
+        self.names = list(component.bounds)
+        self.place = {name: i for i, name in enumerate(self.names)}
+        truth = [ledger.counts[name].value for name in self.names]
+        entries = [
+            (row, self.place[name], coefficient)
+            for row, (equation, _) in enumerate(component.equations.values())
+            for name, coefficient in equation.items()
+        ]
+        self.matrix = None
+        if entries:
+            rows, columns, values = zip(*entries, strict=True)
+            shape = (len(self.relations), len(self.names))
+            self.matrix = coo_array((np.array(values, float), (rows, columns)), shape=shape).tocsr()
+        self.constants = [constant for _, constant in component.equations.values()] or None
+        reach = _BOX * ledger.minimum
+        self.limits = [
+            (max(low, value - reach), min(high, value + reach))
+            for (low, high), value in zip(component.bounds.values(), truth, strict=True)
+        ]
+        self.low = np.array(truth, float)
+        self.high = np.array(truth, float)
+
+    def push(self, cost: np.ndarray) -> list[int]:
+        """Minimise a cost over all solutions, remember the witness, and name the relations that stood in the way."""
         from scipy.optimize import linprog
 
-        names = list(self.bounds)
-        place = {name: i for i, name in enumerate(names)}
-        matrix = [[0.0] * len(names) for _ in self.equations]
-        for row, (equation, _) in zip(matrix, self.equations, strict=True):
-            for name, coefficient in equation.items():
-                row[place[name]] = coefficient
-        limits = [(low, None if math.isinf(high) else high) for low, high in self.bounds.values()]
-        ends: list[float] = []
-        for sign in (1, -1):
-            cost = [sign * float(name == key) for name in names]
-            solved = linprog(cost, A_eq=matrix or None, b_eq=[c for _, c in self.equations] or None, bounds=limits)
-            ends.append(sign * float(solved.fun) if solved.status == 0 else sign * -math.inf)
-        return math.ceil(ends[0] - 1e-6), math.floor(ends[1] + 1e-6) if math.isfinite(ends[1]) else math.inf
+        solved = linprog(cost, A_eq=self.matrix, b_eq=self.constants, bounds=self.limits, method="highs")
+        if solved.status != 0:
+            raise DisclosureError("the suppression problem could not be solved; report the protocol and table names")
+        self.low = np.minimum(self.low, solved.x)
+        self.high = np.maximum(self.high, solved.x)
+        if self.constants is None:
+            return []
+        return [n for n, dual in zip(self.relations, solved.eqlin.marginals, strict=True) if abs(dual) > 1e-9]
+
+    def exposed(self, keys: Iterable[Key], width: int) -> dict[Key, list[int]]:
+        """The counts that can be narrowed down to fewer than `width` + 1 values, with the relations that do it."""
+        wanted = {self.place[key]: key for key in keys}
+        for sign in (1.0, -1.0):
+            cost = np.zeros(len(self.names))
+            cost[list(wanted)] = sign
+            self.push(cost)
+        found: dict[Key, list[int]] = {}
+        for i, key in wanted.items():
+            binding: list[int] = []
+            for sign in (1.0, -1.0):
+                if self.range(i) < width:
+                    cost = np.zeros(len(self.names))
+                    cost[i] = sign
+                    binding += self.push(cost)
+            if self.range(i) < width:
+                found[key] = binding
+        return found
+
+    def range(self, i: int) -> float:
+        """How far apart the solutions found so far lie in one count."""
+        return float(self.high[i] - self.low[i]) + 1e-6
 
 
-def _tighten(equation: dict[Key, int], constant: int, bounds: Bounds) -> list[Key]:
-    """Narrow the bounds of the counts of one equation in place; returns those that became narrower."""
-    ends = {key: tuple(sorted((c * bounds[key][0], c * bounds[key][1]))) for key, c in equation.items()}
-    changed: list[Key] = []
-    for key, coefficient in equation.items():
-        low = constant - sum(end[1] for other, end in ends.items() if other != key)
-        high = constant - sum(end[0] for other, end in ends.items() if other != key)
-        low, high = sorted((low / coefficient, high / coefficient))
-        new = (max(bounds[key][0], math.ceil(low) if math.isfinite(low) else low),
-               min(bounds[key][1], math.floor(high) if math.isfinite(high) else high))
-        if new != bounds[key]:
-            bounds[key] = new
-            ends[key] = tuple(sorted((coefficient * new[0], coefficient * new[1])))
-            changed.append(key)
-    return changed
+class _Network:
+    """The ledger's relations by count, to walk from an unknown count to those that hang together with it."""
 
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.by_key: dict[Key, list[int]] = defaultdict(list)
+        for number, relation in enumerate(ledger.relations):
+            for key in relation:
+                self.by_key[key].append(number)
 
-def _components(ledger: Ledger, unknown: Bounds) -> list[_Component]:
-    """The unknown counts in groups that share no relation."""
-    parent: dict[Key, Key] = {key: key for key in unknown}
-
-    def root(key: Key) -> Key:
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    equations: list[tuple[dict[Key, int], int, int]] = []
-    for number, relation in enumerate(ledger.relations):
-        open_part = {key: c for key, c in relation.items() if key in unknown}
-        if not open_part:
-            continue
-        constant = -sum(c * ledger.counts[key].value for key, c in relation.items() if key not in unknown)
-        equations.append((open_part, constant, number))
-        first, *others = open_part
-        for other in others:
-            parent[root(other)] = root(first)
-    groups: dict[Key, _Component] = {}
-    for key, bound in unknown.items():
-        groups.setdefault(root(key), _Component([], {}, [])).bounds[key] = bound
-    for open_part, constant, number in equations:
-        group = groups[root(next(iter(open_part)))]
-        group.equations.append((open_part, constant))
-        group.relations.append(number)
-    return list(groups.values())
+    def component(self, start: Key, unknown: Bounds) -> _Component:
+        """The unknown counts that share relations with `start`, directly or through others."""
+        counts = self.ledger.counts
+        found = _Component({}, {start: unknown[start]})
+        waiting = [start]
+        while waiting:
+            for number in self.by_key[waiting.pop()]:
+                if number in found.equations:
+                    continue
+                relation = self.ledger.relations[number]
+                open_part = {key: c for key, c in relation.items() if key in unknown}
+                constant = -sum(c * counts[key].value for key, c in relation.items() if key not in unknown)
+                found.equations[number] = (open_part, constant)
+                for key in open_part:
+                    if key not in found.bounds:
+                        found.bounds[key] = unknown[key]
+                        waiting.append(key)
+        return found
 
 
 class _Suppressor:
@@ -237,55 +243,51 @@ class _Suppressor:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        # A small count stays at least this uncertain: with 11, four or more values remain possible.
-        self.width = max(1, ledger.minimum // 3)
+        self.network = _Network(ledger)
+        # A small count stays at least this uncertain: with a minimum of 11, four or more values remain possible.
+        self.width = min(max(1, ledger.minimum // 3), ledger.minimum - 2)
         self.sensitive = {
             key for key, count in ledger.counts.items() if count.role != "slack" and 1 <= count.value < ledger.minimum
         }
         self.small = {key for key in self.sensitive if ledger.counts[key].role == "printed"}
         self.complementary: set[Key] = set()
-        self.settled: set[tuple[Key, ...]] = set()
+        self.unknown = _unknown(ledger, self.small, ())
 
     def decide(self) -> Decisions:
-        while True:
-            unknown = _unknown(self.ledger, self.small, self.complementary)
-            exposed = [
-                (component, key)
-                for component in _components(self.ledger, unknown)
-                for key in self._exposed(component)
-            ]
-            if not exposed:
-                return Decisions(self.ledger, frozenset(self.small), frozenset(self.complementary))
-            self._hide_beside(exposed)
+        """Look at each small count with all that hangs together with it, until all are safe."""
+        waiting = sorted(self.sensitive)
+        safe: set[Key] = set()  # for good: withholding more only widens what is possible
+        while waiting:
+            key = waiting.pop()
+            if key in safe:
+                continue
+            component = self.network.component(key, self.unknown)
+            small = [k for k in component.bounds if k in self.sensitive and k not in safe]
+            exposed = self._exposed(component, small)
+            safe |= set(small) - set(exposed)
+            waiting += self._hide_beside(exposed, component)
+        return Decisions(self.ledger, frozenset(self.small), frozenset(self.complementary))
 
-    def _exposed(self, component: _Component) -> list[Key]:
-        """The small counts of a component that are known too well; a component found safe is not looked at again."""
-        name = tuple(sorted(component.bounds))
-        small = [key for key in component.bounds if key in self.sensitive]
-        if not small or name in self.settled:
-            return []
-        bounds = component.propagate()
-        found = [key for key in small if bounds[key][1] - bounds[key][0] < self.width]
-        if not found and not component.is_tree:
-            found = [key for key in small if _narrow(component.sharp_bounds(key), self.width)]
-        if not found:
-            self.settled.add(name)
-        return found
+    def _exposed(self, component: _Component, small: list[Key]) -> dict[Key, list[int]]:
+        if len(component.equations) == 1:
+            return _exposed_alone(component, small, self.width)
+        return _Attack(component, self.ledger).exposed(small, self.width)
 
-    def _hide_beside(self, exposed: list[tuple[_Component, Key]]) -> None:
+    def _hide_beside(self, exposed: dict[Key, list[int]], component: _Component) -> list[Key]:
         """Withhold one more count for each exposed one, unless a relation of it has just been helped."""
         helped: set[int] = set()
-        for component, key in exposed:
-            own = [n for n in component.relations if key in self.ledger.relations[n]]
-            if helped & set(own):
+        for key, binding in exposed.items():
+            if helped & set(binding or self.network.by_key[key]):
                 continue
-            choice = self._candidate(own) or self._candidate(component.relations)
+            choice = self._candidate(binding) or self._candidate(component.equations)
             if choice is None:
                 raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
             self.complementary.add(choice)
-            helped |= {n for n, relation in enumerate(self.ledger.relations) if choice in relation}
+            self.unknown[choice] = (self.ledger.minimum, math.inf)
+            helped |= set(self.network.by_key[choice])
+        return list(exposed)
 
-    def _candidate(self, relations: list[int]) -> Key | None:
+    def _candidate(self, relations: Iterable[int]) -> Key | None:
         """The least important, then smallest, count of these relations that is still printed and not zero."""
         counts = self.ledger.counts
         open_keys = {
@@ -297,5 +299,15 @@ class _Suppressor:
         return min(open_keys, key=lambda key: (counts[key].weight, counts[key].value, key), default=None)
 
 
-def _narrow(bounds: tuple[float, float], width: int) -> bool:
-    return bounds[1] - bounds[0] < width
+def _exposed_alone(component: _Component, small: list[Key], width: int) -> dict[Key, list[int]]:
+    """As `_Attack.exposed`, for counts that a single relation binds: bounds follow from those of the others."""
+    ((number, (equation, constant)),) = component.equations.items()
+    ends = {key: tuple(sorted((c * component.bounds[key][0], c * component.bounds[key][1]))) for key, c in equation.items()}
+    found: dict[Key, list[int]] = {}
+    for key in small:
+        low = constant - sum(end[1] for other, end in ends.items() if other != key)
+        high = constant - sum(end[0] for other, end in ends.items() if other != key)
+        low, high = sorted((low / equation[key], high / equation[key]))
+        if min(high, component.bounds[key][1]) - max(low, component.bounds[key][0]) < width:
+            found[key] = [number]
+    return found

@@ -1,0 +1,393 @@
+"""Every count of patients or records that a report may print, and how the counts hang together.
+
+One function a table; each enters its counts into the ledger under keys that sections use to ask for them, and states
+the sums and nestings by which one could be worked out from others, across tables too. What is withheld follows from
+`suppression.py`. A count that is not entered here cannot be printed.
+"""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from pipelines.protocol import ESCALATION, REPEAT, Endpoint, Protocol
+from pipelines.reports.suppression import Key, Ledger
+from pipelines.reports.tables import Snapshot
+
+ALL = "all"
+MISSING = "missing"
+# The committee's own questions are kept before details when something must be withheld for another's sake.
+ANCHOR, IMPORTANT, USUAL, DETAIL = 100.0, 10.0, 2.0, 1.0
+
+
+def patients(tier: str = ALL) -> Key:
+    """Patients whose first tier after enrolment this is."""
+    return ("patients", tier)
+
+
+def attrition(step: int, tier: str, what: str) -> Key:
+    """Episodes `excluded` at a step of the flow, or `remaining` after it."""
+    return ("attrition", str(step), tier, what)
+
+
+def characteristic(variable: str, level: str, tier: str) -> Key:
+    """Patients of a tier at one level of a covariate; the level `missing` counts those without a value."""
+    return ("characteristic", variable, level, tier)
+
+
+def seen(outcome: str, window: str, tier: str) -> Key:
+    """Patients with a value at a visit (or baseline)."""
+    return ("seen", outcome, window, tier)
+
+
+def at_limit(outcome: str, window: str, tier: str) -> Key:
+    """Patients who walked until the test's time limit."""
+    return ("at limit", outcome, window, tier)
+
+
+def expected(outcome: str, window: str, group: str) -> Key:
+    """Patients of a tier or site whose visit is due, from the completeness table."""
+    return ("expected", outcome, window, group)
+
+
+def observed(outcome: str, window: str, group: str) -> Key:
+    """Those of them who were seen."""
+    return ("observed", outcome, window, group)
+
+
+def responders(outcome: str, threshold: str, window: str, tier: str) -> Key:
+    """Patients who responded."""
+    return ("responders", outcome, threshold, window, tier)
+
+
+def judged(outcome: str, threshold: str, window: str, tier: str, method: str) -> Key:
+    """Patients counted in a share of responders."""
+    return ("judged", outcome, threshold, window, tier, method)
+
+
+def stops(outcome: str, window: str, tier: str, reason: str = ALL) -> Key:
+    """Walks that ended for a reason, or all walks."""
+    return ("stops", outcome, window, tier, reason)
+
+
+def events(endpoint: str, tier: str, upto_days: float) -> Key:
+    """Patients with the endpoint's event by a day."""
+    return ("events", endpoint, tier, f"{upto_days:g}")
+
+
+def crossover(tier: str, to: str) -> Key:
+    """Patients whose next tier this is; `none` where none followed."""
+    return ("crossover", tier, to)
+
+
+def records(table: str, what: str) -> Key:
+    """Rows of a release's file that were `read`, `accepted` or `quarantined`."""
+    return ("records", table, what)
+
+
+def rule(table: str, name: str) -> Key:
+    """Violations of a row rule."""
+    return ("rule", table, name)
+
+
+def check(name: str) -> Key:
+    """Rows that violate a check."""
+    return ("check", name)
+
+
+def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
+    """All counts of a release with their relations."""
+    ledger = Ledger(protocol.disclosure.minimum_count)
+    tiers = protocol.tier_names
+    _patients(ledger, snapshot, tiers)
+    _attrition(ledger, snapshot["outcomes.attrition"], tiers)
+    _characteristics(ledger, snapshot["results.table_one"])
+    _trajectories(ledger, snapshot["results.trajectories"])
+    _completeness(ledger, snapshot["outcomes.completeness"], protocol)
+    _responders(ledger, snapshot["results.responders"], protocol)
+    _stops(ledger, snapshot["results.stop_reasons"])
+    _crossover(ledger, snapshot["outcomes.crossover"])
+    _events(ledger, snapshot["analysis.time_to_event"], protocol)
+    _quality(ledger, snapshot)
+    return ledger
+
+
+def _patients(ledger: Ledger, snapshot: Snapshot, tiers: Iterable[str]) -> None:
+    subjects = snapshot["analysis.subjects"]
+    names = list(tiers)
+    for tier in names:
+        size = subjects.filter(pl.col("tier").cast(pl.String) == tier).height if subjects.height else 0
+        ledger.add(patients(tier), size, weight=ANCHOR)
+    ledger.add(patients(), sum(ledger.counts[patients(t)].value for t in names), weight=2 * ANCHOR)
+    ledger.sum_of(patients(), [patients(tier) for tier in names])
+
+
+def _attrition(ledger: Ledger, frame: pl.DataFrame, tiers: Iterable[str]) -> None:
+    if frame.is_empty():
+        return
+    names = [tier for tier in tiers if tier in set(frame["tier"].to_list())]
+    frame = frame.filter(pl.col("tier").is_in(names)).sort("step")
+    before: dict[str, Key] = {}
+    for (step,), part in frame.group_by("step", maintain_order=True):
+        number = int(step)  # type: ignore[call-overload]
+        for row in part.iter_rows(named=True):
+            _step(ledger, number, row["tier"], int(row["remaining"]), int(row["excluded"]), before)
+        for what in ("remaining", "excluded"):
+            parts = [attrition(number, tier, what) for tier in part["tier"].to_list()]
+            total = attrition(number, ALL, what)
+            ledger.add(total, sum(ledger.counts[key].value for key in parts), weight=IMPORTANT)
+            ledger.sum_of(total, parts)
+    for tier in names:  # those left at the end are the patients of every later table, or contain them
+        _nest(ledger, patients(tier), before[tier])
+
+
+def _step(ledger: Ledger, number: int, tier: str, left: int, excluded: int, before: dict[str, Key]) -> None:
+    remaining, out = attrition(number, tier, "remaining"), attrition(number, tier, "excluded")
+    ledger.add(remaining, left, weight=USUAL)
+    ledger.add(out, excluded, weight=DETAIL)
+    if tier in before:
+        ledger.sum_of(before[tier], (remaining, out))
+    before[tier] = remaining
+
+
+def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
+    if frame.is_empty():
+        return
+    counted = frame.filter(pl.col("statistic").is_in(["share", "missing"]))
+    for (variable, tier), part in counted.group_by("variable", "tier", maintain_order=True):
+        whole = patients(str(tier))
+        parts: list[Key] = []
+        for row in part.iter_rows(named=True):
+            is_missing = row["statistic"] == "missing"
+            key = characteristic(str(variable), MISSING if is_missing else row["level"], str(tier))
+            ledger.add(key, int(row["count"]), weight=DETAIL if is_missing else USUAL)
+            parts.append(key)
+        _fill(ledger, whole, parts, ("characteristic", str(variable), "other", str(tier)))
+
+
+def _trajectories(ledger: Ledger, frame: pl.DataFrame) -> None:
+    if frame.is_empty():
+        return
+    for row in frame.iter_rows(named=True):
+        outcome, window, tier = row["outcome"], row["window"], row["tier"]
+        key = seen(outcome, window, tier)
+        if key not in ledger.counts:
+            ledger.add(key, int(row["subjects"]), weight=USUAL)
+            _nest(ledger, key, patients(tier))
+        if row["method"] == "share at the time limit" and row["estimate"] is not None:
+            limit = at_limit(outcome, window, tier)
+            ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
+            _nest(ledger, limit, key)
+
+
+def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    if frame.is_empty():
+        return
+    primary = {(p.outcome, p.window) for p in protocol.primary.outcomes}
+    for group, is_tier in (("tier", True), ("site_id", False)):
+        sums = frame.group_by("instrument", "visit_window", group).agg(
+            pl.col("expected").sum(), pl.col("observed").sum()
+        )
+        for row in sums.sort("instrument", "visit_window", group).iter_rows(named=True):
+            outcome, window, name = row["instrument"], row["visit_window"], row[group]
+            if not is_tier and (outcome, window) not in primary:
+                continue
+            due, done = expected(outcome, window, name), observed(outcome, window, name)
+            ledger.add(due, int(row["expected"]), weight=USUAL)
+            ledger.add(done, int(row["observed"]), weight=USUAL)
+            _nest(ledger, done, due)
+            if is_tier:
+                _nest(ledger, due, patients(name))
+                if seen(outcome, window, name) in ledger.counts:
+                    _nest(ledger, done, seen(outcome, window, name))
+    _sites_add_up(ledger, frame, primary)
+
+
+def _sites_add_up(ledger: Ledger, frame: pl.DataFrame, primary: set[tuple[str, str]]) -> None:
+    """Sites and tiers split the same patients, so each side gives away the other's total."""
+    for outcome, window in sorted(primary):
+        part = frame.filter((pl.col("instrument") == outcome) & (pl.col("visit_window") == window))
+        for key, column in ((expected, "expected"), (observed, "observed")):
+            total = key(outcome, window, ALL)
+            ledger.add(total, int(part[column].sum()), "hidden")
+            for group in ("tier", "site_id"):
+                names = sorted(part[group].unique().to_list())
+                if names:
+                    ledger.sum_of(total, [key(outcome, window, name) for name in names])
+
+
+def _responders(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    if frame.is_empty():
+        return
+    for row in frame.iter_rows(named=True):
+        outcome, threshold, window, tier = row["outcome"], row["threshold"], row["window"], row["tier"]
+        hits = responders(outcome, threshold, window, tier)
+        base = judged(outcome, threshold, window, tier, row["method"])
+        first = protocol.instrument(outcome).thresholds[0].name
+        ledger.add(hits, int(row["responders"]), weight=IMPORTANT if threshold == first else USUAL)
+        ledger.add(base, int(row["subjects"]), weight=IMPORTANT if threshold == first else USUAL)
+        _nest(ledger, hits, base)
+        _nest(ledger, base, patients(tier))
+    places = frame.select("outcome", "window", "tier", "method").unique(maintain_order=True)
+    for outcome, window, tier, method in places.iter_rows():
+        _nest_thresholds(ledger, protocol, outcome, window, tier, method)
+
+
+def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: str, tier: str, method: str) -> None:
+    """Who meets a stricter threshold meets a looser one of the same kind: the difference is a count too."""
+    instrument = protocol.instrument(outcome)
+    for kind in ("change", "percent_change", "final"):
+        ordered = sorted((t for t in instrument.thresholds if t.kind == kind), key=lambda t: t.value)
+        if kind == "final" and instrument.better == "lower":
+            ordered.reverse()
+        names = [t.name for t in ordered if responders(outcome, t.name, window, tier) in ledger.counts]
+        for looser, stricter in zip(names, names[1:], strict=False):
+            _nest(ledger, responders(outcome, stricter, window, tier), responders(outcome, looser, window, tier))
+    bases = [judged(outcome, t.name, window, tier, method) for t in instrument.thresholds]
+    known = sorted((key for key in bases if key in ledger.counts), key=lambda key: ledger.counts[key].value)
+    for smaller, larger in zip(known, known[1:], strict=False):
+        _nest(ledger, smaller, larger)
+
+
+def _stops(ledger: Ledger, frame: pl.DataFrame) -> None:
+    if frame.is_empty():
+        return
+    for (outcome, window, tier), part in frame.group_by("instrument", "visit_window", "tier", maintain_order=True):
+        place = (str(outcome), str(window), str(tier))
+        whole = stops(*place)
+        ledger.add(whole, int(part["subjects"][0]), weight=USUAL)
+        if seen(*place) in ledger.counts:
+            _nest(ledger, whole, seen(*place))
+        parts = []
+        for row in part.sort("stop_reason").iter_rows(named=True):
+            key = stops(*place, row["stop_reason"])
+            ledger.add(key, int(row["walks"]), weight=DETAIL)
+            parts.append(key)
+            if row["stop_reason"] == "time_limit" and at_limit(*place) in ledger.counts:
+                _nest(ledger, key, at_limit(*place))
+        _fill(ledger, whole, parts, (*whole, "other"))
+
+
+def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
+    if frame.is_empty():
+        return
+    for (tier,), part in frame.group_by("from_tier", maintain_order=True):
+        keys = []
+        for row in part.sort("to_tier").iter_rows(named=True):
+            key = crossover(str(tier), row["to_tier"])
+            ledger.add(key, int(row["patients"]), weight=USUAL)
+            keys.append(key)
+        _fill(ledger, patients(str(tier)), keys, ("crossover", str(tier), "other"))
+
+
+def _events(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    """Events by each horizon; an event set within another, and an earlier horizon within a later, are nested."""
+    if frame.is_empty():
+        return
+    for tier in protocol.tier_names:
+        rows = frame.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == 1))
+        for endpoint in protocol.endpoints:
+            days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
+            before: Key | None = None
+            for horizon in horizons(endpoint, protocol):
+                key = events(endpoint.name, tier, horizon)
+                weight = IMPORTANT if endpoint.is_descriptive or endpoint.is_harm else USUAL
+                ledger.add(key, int((days <= horizon).sum()), weight=weight)
+                if before:
+                    _nest(ledger, before, key)
+                before = key
+            if before:
+                _nest(ledger, before, patients(tier))
+                _escalations(ledger, before, endpoint, protocol, tier)
+        _nest_endpoints(ledger, protocol, tier)
+
+
+def horizons(endpoint: Endpoint, protocol: Protocol) -> list[int]:
+    """Days at which an endpoint's incidence is printed: the protocol's horizons, or the end of its own window."""
+    if endpoint.within_days is not None:
+        return [endpoint.within_days]
+    return sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
+
+
+def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protocol, tier: str) -> None:
+    """Where failure is escalation alone, the crossover table tells how many there were in all."""
+    is_all = ESCALATION in endpoint.treatments and not endpoint.events and endpoint.within_days is None
+    if not is_all or (REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure):
+        return
+    moved = [crossover(tier, to) for to in protocol.tier_names if crossover(tier, to) in ledger.counts]
+    if moved:
+        total = ("escalated", tier)
+        ledger.add(total, sum(ledger.counts[k].value for k in moved), "hidden")
+        ledger.sum_of(total, moved)
+        _nest(ledger, key, total)
+
+
+def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
+    """A set of treatments within another gives fewer events by any day; the difference is a count too."""
+    sets = {e.name: _event_set(e, protocol, tier) for e in protocol.endpoints if e.within_days is None}
+    for inner, outer in ((a, b) for a in sets for b in sets if a != b and sets[a] and sets[a] <= sets[b]):
+        if sets[inner] == sets[outer] and inner > outer:
+            continue
+        for horizon in horizons(protocol.endpoint(inner), protocol):
+            a, b = events(inner, tier, horizon), events(outer, tier, horizon)
+            if a in ledger.counts and b in ledger.counts:
+                _nest(ledger, a, b)
+
+
+def _event_set(endpoint: Endpoint, protocol: Protocol, tier: str) -> frozenset[str]:
+    names = protocol.tier_names
+    found = set(endpoint.events) | {name for name in endpoint.treatments if name in names}
+    if ESCALATION in endpoint.treatments:
+        found |= set(names[names.index(tier) + 1 :])
+    if REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure:
+        found.add(tier)
+    return frozenset(found)
+
+
+def _quality(ledger: Ledger, snapshot: Snapshot) -> None:
+    for row in snapshot["quality.ingest_counts"].iter_rows(named=True):
+        table = row["table_name"]
+        for what, column in (("read", "rows_read"), ("accepted", "rows_accepted"), ("quarantined", "rows_quarantined")):
+            ledger.add(records(table, what), int(row[column]), weight={"accepted": USUAL}.get(what, DETAIL))
+        ledger.sum_of(records(table, "read"), (records(table, "accepted"), records(table, "quarantined")))
+    if records("patients", "accepted") in ledger.counts:
+        _nest(ledger, patients(), records("patients", "accepted"))
+    rules = snapshot["quality.row_rules"]
+    if not rules.is_empty():
+        _rules(ledger, rules)
+    for row in snapshot["quality.checks"].iter_rows(named=True):
+        ledger.add(check(row["check_name"]), int(row["violations"] or 0), weight=DETAIL)
+
+
+def _rules(ledger: Ledger, frame: pl.DataFrame) -> None:
+    """Violations by rule: together at least the quarantined rows, as a row may break several rules."""
+    for (table,), part in frame.group_by("table_name", maintain_order=True):
+        keys = []
+        for row in part.sort("rule").iter_rows(named=True):
+            key = rule(str(table), row["rule"])
+            ledger.add(key, int(row["violations"]), weight=DETAIL)
+            keys.append(key)
+        rows = records(str(table), "quarantined")
+        total = sum(ledger.counts[key].value for key in keys)
+        if rows in ledger.counts and total >= ledger.counts[rows].value:
+            several = ("several rules", str(table))
+            ledger.add(several, total - ledger.counts[rows].value, "slack")
+            violations = ("violations", str(table))
+            ledger.add(violations, total, "slack")
+            ledger.sum_of(violations, keys)
+            ledger.sum_of(violations, (rows, several))
+
+
+def _fill(ledger: Ledger, whole: Key, parts: list[Key], rest: Key) -> None:
+    """State that the parts, with a hidden rest where they fall short, make up the whole."""
+    left = ledger.counts[whole].value - sum(ledger.counts[part].value for part in parts)
+    if left > 0:
+        ledger.add(rest, left, "hidden")
+        parts = [*parts, rest]
+    ledger.sum_of(whole, parts)
+
+
+def _nest(ledger: Ledger, one: Key, other: Key) -> None:
+    """State that the smaller of two counts lies within the larger; equal ones give each other away."""
+    if ledger.counts[one].value > ledger.counts[other].value:
+        one, other = other, one
+    ledger.part_of(one, other)

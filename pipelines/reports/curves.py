@@ -1,0 +1,71 @@
+"""Curves made coarse enough to leave: which times of a step function may be shown.
+
+A curve is shown at a few cut points. Between two neighbouring cuts every count that the picture gives away (events,
+deaths where they are drawn, all who left) is 0 or at least the minimum, and at least the minimum are at risk at each
+cut; where no further cut is possible the curve ends. Joining two such intervals gives such an interval again, so a cut
+may always be dropped. Which tables curves come from is for `counts.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Times at which a curve may be shown, 0 included, with the number at risk just after each."""
+
+    times: tuple[float, ...]
+    at_risk: tuple[int, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing but the start may be shown."""
+        return len(self.times) < 2
+
+
+def safe_cuts(
+    leaving: Sequence[np.ndarray], grid: Sequence[float], minimum: int, preferred: Sequence[float] = ()
+) -> Cuts:
+    """The finest safe choice among the grid's times, with preferred ones worth more than any others.
+
+    Args:
+        leaving: times at which subjects leave, one array per kind that the picture tells apart (events, deaths,
+            censorings; kinds that it does not tell apart go into one array).
+        grid: candidate times after 0, ascending.
+        minimum: smallest count that may be shown.
+        preferred: grid times (horizons) that should be kept if at all possible.
+    """
+    total = sum(len(kind) for kind in leaving)
+    points = [0.0, *[float(t) for t in grid]]
+    if total < minimum:
+        return Cuts((), ())
+    upto = np.array([[int((kind <= t).sum()) if t > 0 else 0 for t in points] for kind in leaving])
+    at_risk = total - upto.sum(axis=0)
+    best: list[tuple[float, int]] = [(0.0, -1)] + [(-1.0, -1)] * len(grid)
+    worth = [0.0] + [1000.0 if t in preferred else 1.0 for t in grid]
+    for j in range(1, len(points)):
+        if at_risk[j] < minimum:
+            continue
+        for i in range(j):
+            if best[i][0] >= 0 and _is_safe(upto[:, j] - upto[:, i], minimum):
+                best[j] = max(best[j], (best[i][0] + worth[j], i))
+    end = max(range(len(points)), key=lambda j: (best[j][0], -j))
+    chosen: list[int] = []
+    while end != -1:
+        chosen.append(end)
+        end = best[end][1]
+    chosen.reverse()
+    return Cuts(tuple(points[j] for j in chosen), tuple(int(at_risk[j]) for j in chosen))
+
+
+def _is_safe(counts: np.ndarray, minimum: int) -> bool:
+    """Each kind, and all together, 0 or at least the minimum."""
+    return bool(np.all((counts == 0) | (counts >= minimum)))
+
+
+def value_at(times: np.ndarray, values: np.ndarray, cuts: Sequence[float], start: float) -> np.ndarray:
+    """A right-continuous step function at the cut points; `start` before its first step."""
+    place = np.searchsorted(times, np.asarray(cuts), side="right") - 1
+    return np.where(place >= 0, values[np.maximum(place, 0)], start)

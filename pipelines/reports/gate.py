@@ -1,0 +1,147 @@
+"""The disclosure gate: the one place where a number from patients becomes something that may be printed or drawn.
+
+`Shown` texts and `Drawn` numbers are made here and nowhere else; tables and figures accept nothing else. Counts and
+shares are asked for by the keys of `counts.py`; estimates by the number of patients they rest on. The rules are the
+protocol's `disclosure` block: counts from 1 to `minimum_count` − 1 never leave, nor does what gives one away.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NewType
+
+import numpy as np
+import polars as pl
+
+from pipelines.protocol import Protocol
+from pipelines.reports import counts, numbers
+from pipelines.reports.content import Shown
+from pipelines.reports.curves import Cuts, safe_cuts
+from pipelines.reports.suppression import Decisions, Key
+from pipelines.reports.tables import Snapshot
+
+Drawn = NewType("Drawn", float)
+"""A number that has passed the gate and may be drawn."""
+
+COMPLEMENT = "–†"
+_STEP_DAYS = 91.3125  # curves are cut at quarters of a year where counts allow it
+
+
+class Gate:
+    """What may leave of one release under one protocol."""
+
+    def __init__(self, snapshot: Snapshot, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.minimum = protocol.disclosure.minimum_count
+        self.decimals = protocol.disclosure.percent_decimals
+        self.decisions: Decisions = counts.ledger_of(snapshot, protocol).decide()
+
+    # ------------------------------------------------------------------------------------------------------------- counts
+
+    def knows(self, key: Key) -> bool:
+        """Whether the release has this count at all."""
+        return key in self.decisions.ledger.counts
+
+    def is_printed(self, key: Key) -> bool:
+        """Whether the count is known and may be printed."""
+        return self.knows(key) and self.decisions.is_printed(key)
+
+    def count(self, key: Key) -> Shown:
+        """The count, `<11` where it is small, or a dagger where it would give away a small one."""
+        if not self.knows(key):
+            return Shown(numbers.ABSENT, is_withheld=True)
+        if self.decisions.is_printed(key):
+            return Shown(numbers.count(self.decisions.ledger.counts[key].value))
+        return Shown(f"<{self.minimum}" if key in self.decisions.small else COMPLEMENT, is_withheld=True)
+
+    def share(self, part: Key, whole: Key) -> Shown:
+        """The percentage that one count is of another, if both may be printed."""
+        value = self.drawn_share(part, whole)
+        if value is not None:
+            return Shown(numbers.percent(value, self.decimals))
+        return Shown(self.count(part).text if self.is_small(part) else COMPLEMENT, is_withheld=True)
+
+    def count_and_share(self, part: Key, whole: Key) -> Shown:
+        """`45 (23 %)`, the count alone where the whole may not be printed, or what stands in for it."""
+        shown = self.count(part)
+        if shown.is_withheld or self.drawn_share(part, whole) is None:
+            return shown
+        return Shown(f"{shown.text} ({self.share(part, whole).text})")
+
+    def drawn_share(self, part: Key, whole: Key) -> Drawn | None:
+        """The share for a figure, rounded as the protocol rounds percentages."""
+        if not (self.is_printed(part) and self.is_printed(whole)):
+            return None
+        all_counts = self.decisions.ledger.counts
+        if not all_counts[whole].value:
+            return None
+        return Drawn(round(all_counts[part].value / all_counts[whole].value, 2 + self.decimals))
+
+    def is_small(self, key: Key) -> bool:
+        """Whether the count is withheld for its own size."""
+        return key in self.decisions.small
+
+    # ---------------------------------------------------------------------------------------------------------- estimates
+
+    def rests_on_enough(self, *keys: Key) -> bool:
+        """Whether an estimate that rests on these groups of patients may be shown: each known and large enough."""
+        all_counts = self.decisions.ledger.counts
+        return all(key in all_counts and all_counts[key].value >= self.minimum for key in keys)
+
+    def number(self, value: float | None, digits: int, *keys: Key) -> Shown:
+        """An estimate with that many decimals, if it rests on enough patients."""
+        if not self.rests_on_enough(*keys):
+            return Shown(f"n <{self.minimum}", is_withheld=True)
+        return Shown(numbers.fixed(value, digits), is_withheld=value is None)
+
+    def text(self, text: str, *keys: Key) -> Shown:
+        """A phrase that holds estimates, if they rest on enough patients."""
+        if not self.rests_on_enough(*keys):
+            return Shown(f"n <{self.minimum}", is_withheld=True)
+        return Shown(text, is_withheld=text == numbers.ABSENT)
+
+    def drawn(self, value: float | None, digits: int, *keys: Key) -> Drawn | None:
+        """An estimate for a figure, rounded; None where it may not be shown or does not exist."""
+        if value is None or not math.isfinite(value) or not self.rests_on_enough(*keys):
+            return None
+        return Drawn(round(float(value), digits))
+
+    # ------------------------------------------------------------------------------------------------------------- curves
+
+    def cuts(self, times: pl.DataFrame, endpoint: str, tier: str, with_competing: bool = False) -> Cuts:
+        """Days at which a tier's incidence curve may be shown, from the endpoint's rows of the time-to-event table.
+
+        With `with_competing` the competing event is drawn too and must be as numerous in each interval.
+        """
+        rows = times.filter((pl.col("endpoint") == endpoint) & (pl.col("tier").cast(pl.String) == tier))
+        if not self.is_printed(counts.patients(tier)) or rows.is_empty():
+            return Cuts((), ())
+        horizons = counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
+        allowed = [day for day in horizons if self.is_printed(counts.events(endpoint, tier, day))]
+        withheld = set(horizons) - set(allowed)
+        kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
+        grid = [day for day in _grid(horizons) if day not in withheld]
+        return safe_cuts(kinds, grid, self.minimum, preferred=allowed)
+
+    def walking_cuts(self, walks: pl.DataFrame, column: str, grid: Sequence[float]) -> Cuts:
+        """Distances or durations at which a curve of walks may be shown, from observed walks of one tier and visit."""
+        capped = walks["is_at_cap"].fill_null(False).to_numpy()
+        at = walks[column].to_numpy()
+        return safe_cuts([at[~capped], at[capped]], grid, self.minimum)
+
+
+def _grid(horizons: Sequence[int]) -> list[float]:
+    last = max(horizons)
+    quarters = [round(_STEP_DAYS * k) for k in range(1, int(last / _STEP_DAYS) + 2)]
+    return [float(day) for day in sorted({*horizons, *(q for q in quarters if q <= last)}) if _is_clear(day, horizons)]
+
+
+def _is_clear(day: float, horizons: Sequence[int]) -> bool:
+    """Whether a day is a horizon, or not so near to one that both could not be told apart."""
+    return day in horizons or all(abs(day - horizon) > 10 for horizon in horizons)
+
+
+def _kinds(rows: pl.DataFrame, separate: tuple[int, ...]) -> list[np.ndarray]:
+    """Times of leaving by status: those the picture tells apart, and all others together."""
+    kinds = [rows.filter(pl.col("status") == status)["time_days"].to_numpy() for status in separate]
+    rest = rows.filter(~pl.col("status").is_in(separate))["time_days"].to_numpy()
+    return [*kinds, rest] if len(rest) else kinds

@@ -1,0 +1,600 @@
+"""Snapshots made by hand for the report's tests: patients drawn with a fixed seed, result tables by plain arithmetic.
+
+The layout is that of `analysis.*`, `outcomes.*`, `quality.*` and `results.*`; the numbers are no findings, only
+plausible enough that sentences and figures can be looked at.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines.protocol import Protocol, load_protocol
+from pipelines.resources import default_protocol_file
+
+Read = Callable[[str], pl.DataFrame]
+
+SHARES = {"conservative": 0.34, "esi": 0.27, "mild": 0.1, "laminectomy": 0.18, "fusion": 0.11}
+BASELINE_PAIN = {"conservative": 5.8, "esi": 7.0, "mild": 7.0, "laminectomy": 6.6, "fusion": 6.6}
+DROP = {"conservative": 1.1, "esi": 1.6, "mild": 2.3, "laminectomy": 3.1, "fusion": 3.0}
+WALK = {"conservative": 430.0, "esi": 350.0, "mild": 280.0, "laminectomy": 300.0, "fusion": 320.0}
+GAIN = {"conservative": 1.1, "esi": 1.15, "mild": 1.5, "laminectomy": 2.0, "fusion": 1.9}
+HAZARD = {"conservative": 0.22, "esi": 0.26, "mild": 0.12, "laminectomy": 0.05, "fusion": 0.05}
+
+
+class Cohort:
+    """Patients and what happened to them, and the tables a snapshot would hold."""
+
+    def __init__(self, patients: int, seed: int = 7, protocol: Protocol | None = None) -> None:
+        self.protocol = protocol or load_protocol(default_protocol_file())
+        self.rng = np.random.default_rng(seed)
+        self.n = patients
+        tiers = list(SHARES)
+        self.tier = self.rng.choice(tiers, patients, p=list(SHARES.values()))
+        self.patient = np.array([f"P{i:06d}" for i in range(patients)])
+        self.site = self.rng.choice([f"S{i:02d}" for i in range(1, 9)], patients)
+        self.tables: dict[str, pl.DataFrame] = {}
+        self._subjects()
+        self._scores()
+        self._walks()
+        self._times()
+        self._bookkeeping()
+        self._results()
+
+    def read(self, table: str) -> pl.DataFrame:
+        """The reader that a report is given."""
+        return self.tables[table]
+
+    # ---------------------------------------------------------------------------------------------------------- patients
+
+    def _subjects(self) -> None:
+        rng, n = self.rng, self.n
+        surgical = np.isin(self.tier, ["laminectomy", "fusion"])
+        frame = pl.DataFrame(
+            {
+                "episode_id": [f"{p}-1" for p in self.patient],
+                "patient_id": self.patient,
+                "site_id": self.site,
+                "tier": self.tier,
+                "age_years": np.clip(rng.normal(70, 9, n), 40, 89).round(),
+                "sex": rng.choice(["female", "male"], n, p=[0.56, 0.44]),
+                "bmi": rng.normal(29, 5, n).round(1),
+                "smoking": rng.choice(["never", "former", "current"], n, p=[0.5, 0.36, 0.14]),
+                "comorbidity_count": rng.poisson(1.8, n),
+                "diabetes": rng.random(n) < 0.21,
+                "depression": rng.random(n) < 0.18,
+                "opioid_use": rng.random(n) < 0.2 + 0.1 * surgical,
+                "prior_lumbar_surgery": rng.random(n) < 0.14,
+                "spondylolisthesis": rng.random(n) < np.where(self.tier == "fusion", 0.72, 0.23),
+                "stenosis_grade": rng.choice(["A", "B", "C", "D"], n, p=[0.1, 0.3, 0.42, 0.18]),
+                "stenotic_levels": rng.integers(1, 4, n),
+                "symptom_months": rng.lognormal(3, 0.8, n).round(),
+                "prior_tiers": rng.integers(0, 3, n),
+                "nrs_leg_baseline": np.clip(rng.normal([BASELINE_PAIN[t] for t in self.tier], 2), 0, 10).round(),
+                "nrs_back_baseline": np.clip(rng.normal(6, 2.2, n), 0, 10).round(),
+                "odi_baseline": np.clip(rng.normal(43, 15, n), 0, 100).round(),
+            }
+        )
+        bmi = pl.when(pl.Series(rng.random(n) < 0.03)).then(None).otherwise(pl.col("bmi")).alias("bmi")
+        self.tables["analysis.subjects"] = frame.with_columns(bmi)
+
+    def _scores(self) -> None:
+        pieces = []
+        for name, spread in (("nrs_leg", 2.2), ("nrs_back", 2.2), ("odi", 15.0)):
+            base = self.tables["analysis.subjects"][f"{name}_baseline"].to_numpy().astype(float)
+            scale = 1.0 if name != "odi" else 6.0
+            for k, window in enumerate(self.protocol.windows):
+                fall = np.array([DROP[t] for t in self.tier]) * scale * (0.8 + 0.07 * k)
+                value = np.clip(base - fall + self.rng.normal(0, spread, self.n), 0, 10 if scale == 1 else 100).round()
+                observed = self.rng.random(self.n) < 0.9 - 0.07 * k
+                pieces.append(
+                    pl.DataFrame(
+                        {
+                            "episode_id": [f"{p}-1" for p in self.patient],
+                            "patient_id": self.patient,
+                            "site_id": self.site,
+                            "tier": self.tier,
+                            "instrument": name,
+                            "visit_window": window.name,
+                            "window_rank": k + 1,
+                            "baseline_value": base,
+                            "value": np.where(observed, value, np.nan),
+                            "is_observed": observed,
+                            "is_due": self.rng.random(self.n) < (0.995 if k < 4 else 0.7),
+                            "is_alive": self.rng.random(self.n) < 1 - 0.01 * k,
+                            "is_escalated_before": False,
+                        }
+                    ).with_columns(pl.col("value").fill_nan(None))
+                )
+        self.tables["analysis.scores"] = pl.concat(pieces)
+
+    def _walks(self) -> None:
+        n, pieces = self.n, []
+        speed = self.rng.normal(0.95, 0.18, n).clip(0.3)
+        base_s = np.array([WALK[t] for t in self.tier]) / 0.95 * self.rng.lognormal(0, 1.0, n)
+        reasons = ["claudication", "back_pain", "fatigue", "balance", "choice"]
+        for k, window in enumerate(self.protocol.windows):
+            gain = np.array([GAIN[t] for t in self.tier])
+            seconds = base_s * gain * self.rng.lognormal(0, 0.5, n)
+            observed = self.rng.random(n) < 0.82 - 0.07 * k
+            capped = seconds >= 1800
+            stop = np.where(capped, "time_limit", self.rng.choice(reasons, n, p=[0.68, 0.1, 0.12, 0.05, 0.05]))
+            pieces.append(
+                pl.DataFrame(
+                    {
+                        "episode_id": [f"{p}-1" for p in self.patient],
+                        "patient_id": self.patient,
+                        "site_id": self.site,
+                        "tier": self.tier,
+                        "instrument": "spwt",
+                        "visit_window": window.name,
+                        "window_rank": k + 1,
+                        "baseline_distance_m": np.minimum(base_s, 1800) * speed,
+                        "is_baseline_at_cap": base_s >= 1800,
+                        "distance_m": np.where(observed, np.minimum(seconds, 1800) * speed, np.nan),
+                        "duration_s": np.where(observed, np.minimum(seconds, 1800), np.nan),
+                        "is_at_cap": capped & observed,
+                        "stop_reason": pl.Series(np.where(observed, stop, "")).replace("", None),
+                        "is_observed": observed,
+                        "is_due": self.rng.random(n) < (0.995 if k < 4 else 0.7),
+                        "is_alive": True,
+                        "is_escalated_before": False,
+                    }
+                ).with_columns(pl.col("distance_m", "duration_s").fill_nan(None))
+            )
+        self.tables["analysis.walking_tests"] = pl.concat(pieces)
+
+    def _times(self) -> None:
+        pieces = []
+        for endpoint in self.protocol.endpoints:
+            factor = {"harm_90_days": 0.6, "opioid_start": 0.5, "negative_control": 0.2}.get(endpoint.name, 1.0)
+            event = self.rng.exponential(365.25 / np.array([HAZARD[t] * factor for t in self.tier]))
+            death = self.rng.exponential(365.25 / 0.025, self.n)
+            end = self.rng.uniform(500, 1500, self.n)
+            if endpoint.within_days:
+                end = np.minimum(end, endpoint.within_days)
+            time = np.minimum(np.minimum(event, death), end)
+            status = np.where(time == event, 1, np.where(time == death, 2, 0))
+            pieces.append(
+                pl.DataFrame(
+                    {
+                        "episode_id": [f"{p}-1" for p in self.patient],
+                        "patient_id": self.patient,
+                        "site_id": self.site,
+                        "tier": self.tier,
+                        "endpoint": endpoint.name,
+                        "time_days": np.ceil(time),
+                        "status": status,
+                    }
+                )
+            )
+        self.tables["analysis.time_to_event"] = pl.concat(pieces) if pieces else pl.DataFrame()
+
+    # ------------------------------------------------------------------------------------------------------- bookkeeping
+
+    def _bookkeeping(self) -> None:
+        t, order = self.tables, list(self.protocol.tier_names)
+        sizes = {name: int((self.tier == name).sum()) for name in order}
+        steps = [
+            ("all tier episodes", 0),
+            ("first tier after enrolment", 40),
+            ("starts within follow-up", 3),
+            ("has follow-up after the start", 14),
+        ]
+        rows, later = [], {name: sum(extra for _, extra in steps[1:]) for name in order}
+        for step, (rule, excluded) in enumerate(steps, 1):
+            for k, name in enumerate(order):
+                out = excluded if step == 1 or k % 2 == 0 else excluded + 12
+                extra = sum((e if k % 2 == 0 else e + 12) for _, e in steps[step:])
+                rows.append((step, name, out if step > 1 else 0, sizes[name] + extra, rule))
+        del later
+        t["outcomes.attrition"] = pl.DataFrame(
+            rows, schema=["step", "tier", "excluded", "remaining", "rule"], orient="row"
+        )
+        moves = []
+        for k, name in enumerate(order):
+            left = sizes[name]
+            for higher in order[k + 1 :]:
+                moved = int(sizes[name] * 0.3 / 2 ** (order.index(higher) - k))
+                left -= moved
+                moves.append((name, higher, moved))
+            moves.append((name, "none", left))
+        t["outcomes.crossover"] = pl.DataFrame(moves, schema=["from_tier", "to_tier", "patients"], orient="row")
+        both = pl.concat(
+            [t["analysis.scores"], t["analysis.walking_tests"]], how="diagonal_relaxed"
+        ).filter(pl.col("is_due") & pl.col("is_alive"))
+        t["outcomes.completeness"] = both.group_by("site_id", "tier", "instrument", "visit_window").agg(
+            expected=pl.len(), observed=pl.col("is_observed").sum()
+        )
+        t["quality.ingest_counts"] = pl.DataFrame(
+            {
+                "table_name": ["patients", "treatments", "assessments", "events"],
+                "rows_read": [self.n + 21, 2 * self.n + 40, 9 * self.n, self.n],
+                "rows_accepted": [self.n, 2 * self.n, 9 * self.n - 55, self.n - 4],
+                "rows_quarantined": [21, 40, 55, 4],
+            }
+        )
+        t["quality.row_rules"] = pl.DataFrame(
+            {
+                "rule": ["patients.duplicate", "treatments.orphan", "assessments.out_of_range", "events.after_death"],
+                "table_name": ["patients", "treatments", "assessments", "events"],
+                "severity": ["error"] * 4,
+                "reason": [
+                    "The same patient stands twice",
+                    "No patient of this key",
+                    "The value lies outside the instrument's range",
+                    "The event lies after death",
+                ],
+                "violations": [21, 40, 55, 4],
+            }
+        )
+        t["quality.checks"] = pl.DataFrame(
+            {
+                "check_name": ["episodes_grain", "visits_in_windows", "completeness_reconciles", "walking_units"],
+                "target": ["outcomes.episodes", "outcomes.visits", "outcomes.completeness", "staging.assessments"],
+                "kind": ["grain", "range", "reconciliation", "range"],
+                "is_blocking": [True, True, True, False],
+                "verdict": ["passed", "passed", "failed", "not applicable"],
+                "violations": [0, 0, 2, 0],
+                "rows_examined": [self.n, 5 * self.n, 400, 0],
+                "meaning": [
+                    "One row per patient and tier",
+                    "Each visit lies inside its window",
+                    "Observed never exceeds expected",
+                    "Walking distance is stored in metres",
+                ],
+            }
+        )
+        t["raw.release"] = pl.DataFrame(
+            {
+                "release": ["2026q3"],
+                "source": ["simulated"],
+                "deidentification": ["synthetic"],
+                "linkage": ["all payers"],
+                "data_use_agreement": [""],
+                "manifest_sha256": ["ab" * 32],
+            }
+        )
+
+    # ----------------------------------------------------------------------------------------------------------- results
+
+    def _results(self) -> None:
+        self.tables["results.table_one"] = self._table_one()
+        self.tables["results.trajectories"] = self._trajectories()
+        self.tables["results.responders"] = self._responders()
+        self.tables["results.walking_curves"] = self._walking_curves()
+        self.tables["results.stop_reasons"] = self._stop_reasons()
+        self.tables["results.cumulative_incidence"] = self._incidence()
+        self.tables["results.contrasts"] = self._contrasts()
+        self.tables["results.diagnostics"] = self._diagnostics()
+        self.tables["results.balance"] = self._balance()
+        self.tables["results.log_rank"] = pl.DataFrame(
+            {"endpoint": ["treatment_failure"], "strata": [None], "statistic": [81.2], "df": [4], "p_value": [1e-12]}
+        )
+        for name, frame in list(self.tables.items()):
+            if name.startswith("results."):
+                stamp = [pl.lit("2026q3").alias("release"), pl.lit(self.protocol.hash).alias("protocol_hash")]
+                self.tables[name] = frame.select(*stamp, pl.all())
+
+    def _table_one(self) -> pl.DataFrame:
+        rows: list[dict[str, Any]] = []
+        subjects = self.tables["analysis.subjects"]
+        for covariate in self.protocol.covariates:
+            for tier in self.protocol.tier_names:
+                column = subjects.filter(pl.col("tier") == tier)[covariate.name]
+                known = column.drop_nulls()
+                common = {"variable": covariate.name, "tier": tier, "subjects": column.len()}
+                if covariate.kind == "numeric":
+                    values = {
+                        "mean": known.mean(), "sd": known.std(), "median": known.median(),
+                        "lower quartile": known.quantile(0.25), "upper quartile": known.quantile(0.75),
+                    }  # fmt: skip
+                    rows += [common | {"level": None, "statistic": k, "value": v, "count": known.len()} for k, v in values.items()]
+                else:
+                    levels = covariate.levels or ("true",)
+                    for level in levels:
+                        count = int((known.cast(pl.String).str.to_lowercase() == level).sum())
+                        share = count / known.len()
+                        rows.append(common | {"level": level, "statistic": "share", "value": share, "count": count})
+                missing = column.null_count()
+                rows.append(
+                    common | {"level": None, "statistic": "missing", "value": missing / column.len(), "count": missing}
+                )
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _by_window(self, frame: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
+        order = self.protocol.tier_names
+        return [
+            (window.name, tier, frame.filter((pl.col("visit_window") == window.name) & (pl.col("tier") == tier)))
+            for window in self.protocol.windows
+            for tier in order
+        ]
+
+    def _trajectories(self) -> pl.DataFrame:
+        rows: list[dict[str, Any]] = []
+        due = (pl.col("is_due") & pl.col("is_alive")) | pl.col("is_observed")
+
+        def add(outcome: str, tier: str, window: str, method: str, values: np.ndarray, expected: int) -> None:
+            n = len(values)
+            mean = float(values.mean()) if n else float("nan")
+            error = float(values.std(ddof=1) / sqrt(n)) if n > 1 else 0.0
+            low, high = mean - 1.96 * error, mean + 1.96 * error
+            if method == "geometric mean distance":
+                mean, low, high = (float(np.exp(x)) for x in (mean, low, high))
+            if method.startswith("share"):
+                low, high = max(0.0, low), min(1.0, high)
+            rows.append({"outcome": outcome, "tier": tier, "window": window, "method": method, "subjects": n,
+                         "estimate": mean, "std_error": error, "ci_low": low, "ci_high": high, "status": "estimable",
+                         "reason": None, "expected": expected})  # fmt: skip
+
+        for name in ("nrs_leg", "nrs_back", "odi"):
+            frame = self.tables["analysis.scores"].filter(pl.col("instrument") == name)
+            for tier in self.protocol.tier_names:
+                once = frame.filter((pl.col("tier") == tier) & (pl.col("window_rank") == 1))
+                add(name, tier, "baseline", "observed mean", once["baseline_value"].to_numpy(), once.height)
+            for window, tier, part in self._by_window(frame.filter(due)):
+                add(name, tier, window, "observed mean", part["value"].drop_nulls().to_numpy(), part.height)
+        walks = self.tables["analysis.walking_tests"]
+        for tier in self.protocol.tier_names:
+            once = walks.filter((pl.col("tier") == tier) & (pl.col("window_rank") == 1))
+            metres = once["baseline_distance_m"].to_numpy()
+            add("spwt", tier, "baseline", "geometric mean distance", np.log(np.maximum(metres, 1)), once.height)
+            add("spwt", tier, "baseline", "share at the time limit", once["is_baseline_at_cap"].to_numpy() * 1.0, once.height)
+        for window, tier, part in self._by_window(walks.filter(due)):
+            seen = part.filter("is_observed")
+            logs = np.log(np.maximum(seen["distance_m"].to_numpy(), 1))
+            add("spwt", tier, window, "geometric mean distance", logs, part.height)
+            add("spwt", tier, window, "share at the time limit", seen["is_at_cap"].to_numpy() * 1.0, part.height)
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _responders(self) -> pl.DataFrame:
+        rows = []
+        for name in ("nrs_leg", "nrs_back", "odi"):
+            frame = self.tables["analysis.scores"].filter((pl.col("instrument") == name) & pl.col("is_observed"))
+            for threshold in self.protocol.instrument(name).thresholds:
+                fall = pl.col("baseline_value") - pl.col("value")
+                rule = {
+                    "change": fall >= threshold.value,
+                    "percent_change": 100 * fall >= threshold.value * pl.col("baseline_value"),
+                    "final": pl.col("value") <= threshold.value,
+                }[threshold.kind]
+                for window, tier, part in self._by_window(frame):
+                    eligible = part.filter(pl.col("baseline_value") > 0)
+                    rows.append((name, threshold.name, window, tier, eligible.filter(rule).height, eligible.height))
+        walks = self.tables["analysis.walking_tests"].filter(pl.col("is_observed") & ~pl.col("is_baseline_at_cap"))
+        for window, tier, part in self._by_window(walks):
+            hits = part.filter(pl.col("distance_m") >= 1.3 * pl.col("baseline_distance_m")).height
+            rows.append(("spwt", "percent_30", window, tier, hits, part.height))
+        frame = pl.DataFrame(
+            rows, schema=["outcome", "threshold", "window", "tier", "responders", "subjects"], orient="row"
+        )
+        p, n = pl.col("estimate"), pl.col("subjects")
+        reach = 1.96 * (p * (1 - p) / n + 1.96**2 / (4 * n**2)).sqrt() / (1 + 1.96**2 / n)
+        middle = (p + 1.96**2 / (2 * n)) / (1 + 1.96**2 / n)
+        return frame.with_columns(estimate=pl.col("responders") / n, method=pl.lit("observed")).with_columns(
+            ci_low=middle - reach, ci_high=middle + reach, status=pl.lit("estimable"), reason=pl.lit(None, pl.String)
+        )
+
+    def _walking_curves(self) -> pl.DataFrame:
+        pieces = []
+        for window, tier, part in self._by_window(self.tables["analysis.walking_tests"].filter("is_observed")):
+            for curve, column in (("distance", "distance_m"), ("time", "duration_s")):
+                at = part[column].to_numpy()
+                stopped = ~part["is_at_cap"].to_numpy()
+                pieces.append(
+                    _product_limit(at, stopped).with_columns(
+                        instrument=pl.lit("spwt"), visit_window=pl.lit(window), tier=pl.lit(tier), curve=pl.lit(curve)
+                    )
+                )
+        return pl.concat(pieces)
+
+    def _stop_reasons(self) -> pl.DataFrame:
+        walks = self.tables["analysis.walking_tests"].filter("is_observed")
+        keys = ["instrument", "visit_window", "tier"]
+        counts = walks.group_by(*keys, "stop_reason").agg(walks=pl.len())
+        return counts.join(walks.group_by(keys).agg(subjects=pl.len()), on=keys).with_columns(
+            estimate=pl.col("walks") / pl.col("subjects")
+        )
+
+    def _incidence(self) -> pl.DataFrame:
+        pieces = []
+        frame = self.tables["analysis.time_to_event"]
+        for endpoint in self.protocol.endpoints:
+            for tier in self.protocol.tier_names:
+                part = frame.filter((pl.col("endpoint") == endpoint.name) & (pl.col("tier") == tier))
+                for number, cause in ((1, "event"), (2, "death")):
+                    curve = _aalen_johansen(part["time_days"].to_numpy(), part["status"].to_numpy(), number)
+                    pieces.append(curve.with_columns(
+                        endpoint=pl.lit(endpoint.name), tier=pl.lit(tier), weighting=pl.lit("unweighted"),
+                        cause=pl.lit(cause), status=pl.lit("estimable")))  # fmt: skip
+        return pl.concat(pieces)
+
+    def _contrasts(self) -> pl.DataFrame:
+        rows: list[dict[str, Any]] = []
+        rng = np.random.default_rng(3)
+        for contrast in self.protocol.contrasts:
+            endpoint = contrast.endpoint
+            asked = [(p.outcome, p.window, "mean difference", True) for p in self.protocol.primary.outcomes]
+            asked += [(p.outcome, p.window, "mean difference", False) for p in self.protocol.primary.secondary_outcomes]
+            asked += [(str(endpoint), str(h), "incidence difference", h == 730) for h in self.protocol.primary.horizons_days]
+            for outcome, window, measure, is_primary in asked:
+                size = {"odi": 5.0}.get(outcome, 0.9)
+                if outcome == "spwt":
+                    measure = "distance ratio"
+                for method, shift in (("unadjusted", 1.6), ("overlap weighting", 1.0)):
+                    estimate = float(rng.normal(-0.6, 0.5)) * size * shift
+                    error = 0.28 * size
+                    if measure == "incidence difference":
+                        estimate, error = estimate * 0.12, 0.035
+                    low, high = estimate - 1.96 * error, estimate + 1.96 * error
+                    if measure == "distance ratio":
+                        estimate, low, high = (float(np.exp(-x * 0.35)) for x in (estimate, high, low))
+                    withheld = contrast.name == "laminectomy_vs_mild" and method != "unadjusted" and outcome != "nrs_back"
+                    adjusted = method != "unadjusted"
+                    p = float(min(1, 2 * np.exp(-abs(estimate / error))))
+                    rows.append({
+                        "outcome": outcome, "window": window, "method": method,
+                        "population": "overlap" if adjusted else "all", "strategy": "treatment policy",
+                        "variance": "weights estimated" if adjusted else "model",
+                        "tier": contrast.tier, "reference": contrast.reference,
+                        "estimate": None if withheld else estimate, "std_error": None if withheld else error,
+                        "ci_low": None if withheld else low, "ci_high": None if withheld else high,
+                        "p_value": None if withheld else p,
+                        "p_adjusted": None if withheld or not is_primary or not adjusted else min(1.0, 4 * p),
+                        "subjects": int(np.isin(self.tier, [contrast.tier, contrast.reference]).sum()),
+                        "is_primary": is_primary and adjusted, "status": "withheld" if withheld else "estimable",
+                        "reason": "effective sample size 38 of the 50 required" if withheld else None,
+                        "contrast": contrast.name, "measure": measure,
+                    })  # fmt: skip
+        schema = {"contrast": pl.String, "reason": pl.String}
+        return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=schema)
+
+    def _diagnostics(self) -> pl.DataFrame:
+        rows = []
+        for contrast in self.protocol.contrasts:
+            bad = contrast.name == "laminectomy_vs_mild"
+            rows += [
+                (contrast.name, None, "largest standardised difference after weighting", 0.04, 0.1, "passed"),
+                (contrast.name, None, "effective sample size of the smaller arm", 38.0 if bad else 96.0, 50.0,
+                 "failed" if bad else "passed"),
+                (contrast.name, "negative_control", "negative control p-value", 0.41, 0.05, "passed"),
+            ]  # fmt: skip
+        columns = ["contrast", "outcome", "check", "value", "threshold", "verdict"]
+        return pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
+
+    def _balance(self) -> pl.DataFrame:
+        rng, rows = np.random.default_rng(5), []
+        for contrast in self.protocol.contrasts:
+            for covariate in self.protocol.covariates:
+                rows.append((contrast.name, "unweighted", covariate.name, float(rng.normal(0, 0.3))))
+                rows.append((contrast.name, "overlap", covariate.name, float(rng.normal(0, 0.02))))
+        return pl.DataFrame(rows, schema=["contrast", "weighting", "covariate", "smd"], orient="row")
+
+
+def _product_limit(at: np.ndarray, stopped: np.ndarray) -> pl.DataFrame:
+    times = np.unique(at)
+    risk = np.array([(at >= t).sum() for t in times])
+    events = np.array([((at == t) & stopped).sum() for t in times])
+    estimate = np.cumprod(1 - events / np.maximum(risk, 1))
+    error = estimate * np.sqrt(np.cumsum(events / np.maximum(risk * (risk - events), 1)))
+    return pl.DataFrame(
+        {"at": times, "at_risk": risk * 1.0, "estimate": estimate, "ci_low": np.clip(estimate - 1.96 * error, 0, 1),
+         "ci_high": np.clip(estimate + 1.96 * error, 0, 1), "subjects_at_risk": risk}
+    )  # fmt: skip
+
+
+def _aalen_johansen(time: np.ndarray, status: np.ndarray, cause: int) -> pl.DataFrame:
+    times = np.unique(time)
+    risk = np.array([(time >= t).sum() for t in times])
+    hits = np.array([((time == t) & (status == cause)).sum() for t in times])
+    any_hit = np.array([((time == t) & (status > 0)).sum() for t in times])
+    free = np.concatenate([[1.0], np.cumprod(1 - any_hit / risk)[:-1]])
+    estimate = np.cumsum(free * hits / risk)
+    error = np.sqrt(np.maximum(estimate * (1 - estimate), 0) / np.maximum(risk, 1))
+    return pl.DataFrame(
+        {"time_days": times, "at_risk": risk * 1.0, "estimate": estimate, "std_error": error,
+         "ci_low": np.clip(estimate - 1.96 * error, 0, 1), "ci_high": np.clip(estimate + 1.96 * error, 0, 1),
+         "events": hits * 1.0, "subjects_at_risk": risk}
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def protocol() -> Protocol:
+    """The bundled protocol."""
+    return load_protocol(default_protocol_file())
+
+
+@pytest.fixture(scope="session")
+def large_cohort() -> Cohort:
+    """Four thousand patients: little is small."""
+    return Cohort(4000)
+
+
+@pytest.fixture(scope="session")
+def small_cohort() -> Cohort:
+    """Three hundred patients: much is small."""
+    return Cohort(300)
+
+
+@pytest.fixture(scope="session")
+def three_arm_protocol(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
+    """A trial of three arms with pain and ODI, no failure events and no walking test."""
+    path: Path = tmp_path_factory.mktemp("protocol") / "trial.toml"
+    path.write_text(THREE_ARMS, encoding="utf-8")
+    return load_protocol(path)
+
+
+THREE_ARMS = """
+name = "three-arm-trial"
+version = "1.0.0"
+title = "A trial of three arms in back pain"
+condition = "chronic back pain"
+endpoints = []
+contrasts = []
+[[tiers]]
+name = "usual"
+label = "Usual care"
+short_label = "Usual care"
+[[tiers]]
+name = "placebo"
+label = "Open placebo"
+short_label = "Placebo"
+[[tiers]]
+name = "therapy"
+label = "Therapy"
+short_label = "Therapy"
+[episodes]
+planned_stage_days = 0
+citation = "none"
+[[instruments]]
+name = "nrs_back"
+label = "Back pain (NRS, 0-10)"
+short_label = "Back pain"
+kind = "score"
+unit = "points"
+minimum = 0
+maximum = 10
+better = "lower"
+citation = "trial"
+thresholds = [{ name = "pain_free", kind = "final", value = 1, citation = "trial" }]
+[baseline]
+first_day = -60
+last_day = 0
+citation = "trial"
+[[windows]]
+name = "post"
+label = "After treatment"
+nominal_day = 30
+first_day = 20
+last_day = 60
+citation = "trial"
+[competing]
+events = ["death"]
+citation = "none"
+[primary]
+endpoint_horizon_days = 365
+horizons_days = [365]
+outcomes = [{ outcome = "nrs_back", window = "post" }]
+multiplicity = "none"
+citation = "trial"
+[diagnostics]
+smd_maximum = 0.1
+variance_ratio_minimum = 0.5
+variance_ratio_maximum = 2
+effective_sample_size_minimum = 50
+effective_sample_size_fraction = 0.25
+events_per_arm_minimum = 10
+subjects_per_arm_minimum = 11
+crossover_maximum = 0.5
+negative_control_alpha = 0.05
+completeness_target = 0.8
+citation = "none"
+[disclosure]
+minimum_count = 11
+percent_decimals = 0
+citation = "none"
+"""
