@@ -7,6 +7,7 @@ Frames in, result tables out; nothing here knows the warehouse or Dagster. `ANAL
 import polars as pl
 
 from pipelines.analyses import hazards, incidence, responders, trajectories, walking
+from pipelines.analyses.balance import balance
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.gate import diagnostics
@@ -38,14 +39,20 @@ ANALYSES: dict[str, Analysis] = dict(
             "imputation", [SUBJECTS], _imputation, "Median or most frequent value over all tiers; counts by tier."
         ),
         analysis(
+            "balance",
+            [SUBJECTS],
+            balance,
+            "Standardised differences, variance ratios and Kolmogorov-Smirnov distances on modelled and other terms.",
+        ),
+        analysis(
             "diagnostics",
-            [SUBJECTS, SCORES, WALKS, TIMES],
+            [SUBJECTS, SCORES, WALKS, TIMES, "results.balance"],
             diagnostics,
             "Checks with value, threshold and verdict; a failed one withholds its contrast.",
         ),
         analysis(
             "cumulative_incidence",
-            [TIMES],
+            [SUBJECTS, TIMES],
             incidence.cumulative_incidence,
             "Aalen-Johansen with death competing, log-log limits, infinitesimal-jackknife variance.",
         ),
@@ -57,7 +64,7 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "restricted_times",
-            [TIMES, GATE],
+            [SUBJECTS, TIMES, GATE],
             restricted_times,
             "Area under the cumulative incidence (time lost) and under event-free survival up to the horizon.",
         ),
@@ -76,9 +83,10 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "contrasts",
-            [SUBJECTS, SCORES, WALKS, TIMES, GATE],
+            [SUBJECTS, SCORES, WALKS, TIMES, RESPONDERS, GATE],
             contrasts,
-            "ANCOVA with HC3 for scores, joint model of time and speed for walking, incidence differences.",
+            "Propensity-weighted differences (primary: overlap), ANCOVA with HC3, joint model of walking time and "
+            "speed, risk differences, incidence differences.",
         ),
         analysis(
             "trajectories",

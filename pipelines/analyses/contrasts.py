@@ -2,6 +2,9 @@
 
 Belongs here: gathering what the estimators' modules found for the protocol's contrasts, withholding what failed a
 diagnostic, marking the primary rows and adjusting their p-values. Does not belong here: an estimate.
+
+Primary is the propensity-weighted difference in the overlap population, for walking the ratio of distances of the
+weighted joint model.
 """
 
 import polars as pl
@@ -11,27 +14,36 @@ from pipelines.analyses.horizons import contrast_times, incidence_differences, t
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
-from pipelines.analyses.scores import ANCOVA_ADJUSTED, ancova_contrasts
-from pipelines.analyses.walking import JOINT_ADJUSTED, joint_contrasts
+from pipelines.analyses.scores import ancova_contrasts
+from pipelines.analyses.walking import joint_contrasts
+from pipelines.analyses.weighted_effects import (
+    ESTIMATED,
+    FIXED,
+    WEIGHTED,
+    WEIGHTED_WALK,
+    risk_differences,
+    score_differences,
+    walking_ratios,
+)
+from pipelines.analyses.weighting import OVERLAP
 from pipelines.protocol import Protocol
 
-PRIMARY_METHODS = (ANCOVA_ADJUSTED, JOINT_ADJUSTED)
-INCIDENCE_UNADJUSTED = "Aalen-Johansen, unadjusted"
+PRIMARY_MEASURES = {WEIGHTED: ("mean difference", ESTIMATED), WEIGHTED_WALK: ("distance ratio", FIXED)}
+TREATMENT_POLICY = "treatment policy"
 
 
 def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Every comparison of the protocol's contrasts at every window and horizon, by every method."""
-    scores = of_protocol(ancova_contrasts(tables, protocol), protocol)
-    walks = of_protocol(joint_contrasts(tables, protocol), protocol)
     incidence = incidence_differences(tables, protocol)
-    pieces = [_labelled(scores), _labelled(_as_ratios(walks))]
-    if incidence.height:
-        pieces.append(
-            _labelled(
-                incidence.with_columns(method=pl.lit(INCIDENCE_UNADJUSTED), measure=pl.lit("incidence difference"))
-            )
-        )
-    rows = stacked([piece for piece in pieces if piece.height])
+    pieces = [
+        score_differences(tables, protocol),
+        of_protocol(ancova_contrasts(tables, protocol), protocol),
+        _as_ratios(walking_ratios(tables, protocol)),
+        _as_ratios(of_protocol(joint_contrasts(tables, protocol), protocol)),
+        risk_differences(tables, protocol),
+        incidence if incidence.is_empty() else incidence.with_columns(measure=pl.lit("incidence difference")),
+    ]
+    rows = stacked([_labelled(piece) for piece in pieces if piece.height])
     if rows.is_empty():
         return rows
     gated = withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window")
@@ -68,8 +80,8 @@ def with_primary(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     asked = [(primary.outcome, primary.window) for primary in protocol.primary.outcomes]
     is_primary = [
         (row["outcome"], row["window"]) in asked
-        and row["method"] in PRIMARY_METHODS
-        and row["measure"] in ("mean difference", "distance ratio")
+        and row["population"] == OVERLAP
+        and PRIMARY_MEASURES.get(row["method"]) == (row["measure"], row["variance"])
         for row in rows.iter_rows(named=True)
     ]
     marked = rows.with_row_index("_row").with_columns(is_primary=pl.Series(is_primary, dtype=pl.Boolean))
@@ -86,6 +98,8 @@ def _adjusted_times(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     primary = marked.filter(
         (pl.col("measure") == "difference")
         & (pl.col("cause") == "event")
+        & (pl.col("weighting") == OVERLAP)
+        & (pl.col("variance") == ESTIMATED)
         & (pl.col("tau_days") == pl.col("tau_days").max().over("endpoint", "contrast"))
         & (pl.col("tau_days") <= horizon)
         & (pl.col("endpoint") == pl.col("contrast").replace_strict(endpoints, return_dtype=pl.String))
@@ -112,4 +126,6 @@ def _as_ratios(walks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(population=pl.lit("ate"), strategy=pl.lit("treatment policy"), variance=pl.lit("model"))
+    """The rows with what regression over all tiers leaves unsaid: everyone, treatment policy, the model's variance."""
+    unsaid = {"population": "ate", "strategy": TREATMENT_POLICY, "variance": "model"}
+    return rows.with_columns(pl.lit(value).alias(name) for name, value in unsaid.items() if name not in rows.columns)

@@ -1,7 +1,8 @@
 """What a contrast must pass to be shown, and the blinding of what did not pass.
 
-Belongs here: the checks of `results.diagnostics` and their effect on tables of contrasts. Does not belong here: the
-estimates themselves, or the suppression of small counts (the report's gate).
+Belongs here: `results.diagnostics` as a whole, the checks of one outcome, and their effect on tables of contrasts.
+Does not belong here: whether two arms are comparable (`comparability`), or the suppression of small counts (the
+report's gate).
 
 A failed check withholds every estimate of its contrast, outcome and window: the row stays, its numbers go, the reason
 is given. Source: Schuemie et al. 2018, Phil. Trans. R. Soc. A 376:20170356 (blinding until diagnostics pass).
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from pipelines.analyses.checks import FAILED, Row, at_least, at_most
+from pipelines.analyses.comparability import comparability
+from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import (
     arms,
@@ -22,17 +26,12 @@ from pipelines.analyses.rows import (
     windows,
     withhold,
 )
-from pipelines.models.cox import cox_regression
+from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.protocol import Contrast, Protocol
-
-PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 
 SUBJECTS = "patients per arm"
 EVENTS = "events per arm"
 CROSSOVER = "crossover"
-NEGATIVE_CONTROL = "negative control"
-
-Row = dict[str, object]
 
 
 class Gate:
@@ -62,137 +61,57 @@ def withhold_failed(rows: pl.DataFrame, gate: Gate, outcome: str, window: str | 
 
 
 def diagnostics(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """All checks of all contrasts, in the protocol's order."""
+    """All checks of all contrasts: arms as a whole first, then each endpoint, then each instrument and window."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
-    visits = pl.concat(
-        [
-            in_ladder_order(tables[name], protocol).select(
-                "instrument", "tier", "visit_window", "is_observed", "is_due", "is_alive", "is_escalated_before"
-            )
-            for name in ("analysis.scores", "analysis.walking_tests")
-        ]
-    )
+    visits = _visits(tables, protocol)
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
     rows: list[Row] = []
+    for weighted in weighted_contrasts(subjects, protocol):
+        rows += comparability(weighted, tables["results.balance"], times, protocol)
     for contrast in protocol.contrasts:
-        rows += [_negative_control(times, contrast, protocol)]
         rows += _of_endpoints(times, contrast, protocol)
         rows += _of_visits(arms(visits, contrast), contrast, protocol)
     schema = dict.fromkeys(("contrast", "outcome", "check", "verdict", "window", "note"), pl.String)
     return pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "threshold"), pl.Float64))
 
 
+def _visits(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Questionnaires and walking tests on top of each other, as far as they are alike."""
+    shared = ("instrument", "tier", "visit_window", "is_observed", "is_due", "is_alive", "is_escalated_before")
+    names = ("analysis.scores", "analysis.walking_tests")
+    return pl.concat([in_ladder_order(tables[name], protocol).select(shared) for name in names])
+
+
 def _of_endpoints(times: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> Iterator[Row]:
-    limits = protocol.diagnostics
+    limits, horizon = protocol.diagnostics, protocol.primary.endpoint_horizon_days
     for endpoint in protocol.endpoints:
         if contrast not in comparable_contrasts(protocol, endpoint):
             continue
         rows = arms(endpoint_rows(times, endpoint), contrast)
-        events = smallest_arm(rows, contrast, pl.col("status") == 1)
-        yield at_least(
-            contrast,
-            SUBJECTS,
-            smallest_arm(rows, contrast),
-            limits.subjects_per_arm_minimum,
-            endpoint.name,
-            None,
-            "patients in the smaller arm",
-        )
-        yield at_least(
-            contrast,
-            EVENTS,
-            events,
-            limits.events_per_arm_minimum,
-            endpoint.name,
-            None,
-            "events in the arm with fewer",
-        )
+        subjects = smallest_arm(rows, contrast)
+        note = "patients in the smaller arm"
+        yield at_least(contrast.name, SUBJECTS, subjects, limits.subjects_per_arm_minimum, note, endpoint.name)
+        events = smallest_arm(rows, contrast, (pl.col("status") == 1) & (pl.col("time_days") <= horizon))
+        note = f"events in the arm with fewer, within {horizon} days"
+        yield at_least(contrast.name, EVENTS, events, limits.events_per_arm_minimum, note, endpoint.name)
 
 
 def _of_visits(visits: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> Iterator[Row]:
     limits = protocol.diagnostics
     for instrument in protocol.instruments:
-        of_instrument = visits.filter(pl.col("instrument") == instrument.name)
-        for window in windows(of_instrument, protocol):
-            here = of_instrument.filter(pl.col("visit_window") == window.name)
-            yield at_least(
-                contrast,
-                SUBJECTS,
-                smallest_arm(here, contrast, pl.col("is_observed")),
-                limits.subjects_per_arm_minimum,
-                instrument.name,
-                window.name,
-                "patients seen in the smaller arm",
-            )
-            yield _crossover(here.filter(due(here)), contrast, limits.crossover_maximum, instrument.name, window.name)
+        rows = visits.filter(pl.col("instrument") == instrument.name)
+        for window in windows(rows, protocol):
+            here = rows.filter(pl.col("visit_window") == window.name)
+            place = (instrument.name, window.name)
+            seen = smallest_arm(here, contrast, pl.col("is_observed"))
+            note = "patients seen in the smaller arm"
+            yield at_least(contrast.name, SUBJECTS, seen, limits.subjects_per_arm_minimum, note, *place)
+            note = "share that had escalated before the visit, in the arm where it is larger"
+            share = _largest_share_escalated(here)
+            yield at_most(contrast.name, CROSSOVER, share, limits.crossover_maximum, note, *place)
 
 
-def _crossover(visits: pl.DataFrame, contrast: Contrast, maximum: float, outcome: str, window: str) -> Row:
-    shares = visits.group_by("tier").agg(share=pl.col("is_escalated_before").cast(pl.Float64).mean())["share"].to_list()
-    largest = max((share for share in shares if share is not None), default=None)
-    return {
-        "contrast": contrast.name,
-        "outcome": outcome,
-        "window": window,
-        "check": CROSSOVER,
-        "value": largest,
-        "threshold": maximum,
-        "verdict": _verdict(largest, largest is not None and largest <= maximum),
-        "note": "share of the arm with more of it that had escalated before the visit",
-    }
-
-
-def at_least(
-    contrast: Contrast,
-    check: str,
-    value: float | None,
-    minimum: float,
-    outcome: str | None,
-    window: str | None,
-    note: str,
-) -> Row:
-    """A diagnostics row that passes where the value reaches the minimum."""
-    return {
-        "contrast": contrast.name,
-        "outcome": outcome,
-        "window": window,
-        "check": check,
-        "value": None if value is None else float(value),
-        "threshold": float(minimum),
-        "verdict": _verdict(value, value is not None and value >= minimum),
-        "note": note,
-    }
-
-
-def _verdict(value: object, is_passed: bool) -> str:
-    if value is None:
-        return NOT_APPLICABLE
-    return PASSED if is_passed else FAILED
-
-
-def _negative_control(times: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> Row:
-    """Whether the tiers differ in an event that neither can affect; too few events leave it `not applicable`."""
-    alpha = protocol.diagnostics.negative_control_alpha
-    row: Row = {
-        "contrast": contrast.name,
-        "outcome": None,
-        "window": None,
-        "check": NEGATIVE_CONTROL,
-        "value": None,
-        "threshold": alpha,
-        "verdict": NOT_APPLICABLE,
-        "note": "p-value of the hazard ratio of the negative control event",
-    }
-    control = next((endpoint for endpoint in protocol.endpoints if endpoint.is_negative_control), None)
-    if control is None:
-        return row | {"note": "the protocol names no negative control"}
-    rows = arms(endpoint_rows(times, control), contrast).with_columns(
-        is_event=pl.col("status") == 1, is_tier=(pl.col("tier").cast(pl.String) == contrast.tier).cast(pl.Float64)
-    )
-    if (
-        rows.is_empty()
-        or smallest_arm(rows, contrast, pl.col("is_event")) < protocol.diagnostics.events_per_arm_minimum
-    ):
-        return row | {"note": "too few negative control events to tell"}
-    fit = cox_regression(rows, "time_days", "is_event", ["is_tier"], cluster="patient_id")
-    p_value = fit.coefficients["p_value"][0] if fit.status == "estimable" else None
-    return row | {"value": p_value, "verdict": _verdict(p_value, p_value is not None and p_value >= alpha)}
+def _largest_share_escalated(visits: pl.DataFrame) -> float | None:
+    expected = visits.filter(due(visits))
+    shares = expected.group_by("tier").agg(share=pl.col("is_escalated_before").cast(pl.Float64).mean())["share"]
+    return max((share for share in shares.to_list() if share is not None), default=None)

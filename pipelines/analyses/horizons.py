@@ -6,10 +6,13 @@ The horizon τ is the protocol's, or the end of the smallest group's follow-up i
 side over all tiers, for a contrast over its two arms.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from scipy.stats import norm
 
+from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.incidence import UNWEIGHTED, incidence_curves
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import (
@@ -24,12 +27,17 @@ from pipelines.analyses.rows import (
     stacked,
 )
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
 from pipelines.models.competing_risks import restricted_time_lost
 from pipelines.models.survival import restricted_mean
+from pipelines.models.weighted_failure import EVENT_FREE, weighted_incidence
 from pipelines.protocol import Contrast, Endpoint, Protocol
 
 LEVEL = 0.95
 UNADJUSTED = "unadjusted"
+PROPENSITY = "propensity weights"
+AALEN_JOHANSEN = "Aalen-Johansen, unadjusted"
+AALEN_JOHANSEN_WEIGHTED = "Aalen-Johansen, propensity-weighted"
 
 
 def tier_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -45,43 +53,95 @@ def tier_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 
 
 def contrast_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Differences and ratios of time lost and event-free time between the arms of each contrast, unadjusted."""
+    """Differences and ratios of time lost and event-free time between the arms of each contrast.
+
+    Unadjusted, and weighted to the overlap population: there each arm's own time stands beside the difference.
+    """
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
-        for contrast in comparable_contrasts(protocol, endpoint):
-            rows = arms(endpoint_rows(times, endpoint), contrast)
-            if smallest_arm(rows, contrast) == 0:
-                continue
-            for tau in taus(rows, protocol, endpoint):
-                compared = areas(rows, tau).filter(pl.col("measure") != "mean")
-                labelled = _named(_blank_without_events(compared, rows), endpoint, tau)
-                pieces.append(
-                    labelled.with_columns(
-                        contrast=pl.lit(contrast.name), adjustment=pl.lit(UNADJUSTED), subjects=pl.lit(rows.height)
-                    )
-                )
+    for endpoint, contrast, rows, tau in _questions(times, protocol):
+        compared = areas(rows, tau).filter(pl.col("measure") != "mean")
+        named = _named(_blank_without_events(compared, rows), endpoint, tau)
+        labels = {"contrast": contrast.name, "adjustment": UNADJUSTED}
+        pieces.append(named.with_columns(*_literals(labels), subjects=pl.lit(rows.height)))
+    for endpoint, weighted, found, tau in _weighted_questions(tables, times, protocol):
+        kept = found.filter(pl.col("measure") != "incidence").rename({"group": "tier"})
+        is_own = pl.col("reference").is_null()
+        labels = {
+            "endpoint": endpoint.name,
+            "weighting": OVERLAP,
+            "contrast": weighted.contrast.name,
+            "adjustment": PROPENSITY,
+        }
+        pieces.append(
+            kept.with_columns(
+                *_literals(labels),
+                tau_days=pl.lit(tau),
+                measure=pl.when(is_own).then("measure").otherwise(pl.lit("difference")),
+            )
+        )
     return stacked(pieces)
 
 
 def incidence_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Differences of the cumulative incidence at each horizon between the arms of each contrast, unadjusted."""
+    """Differences of the cumulative incidence of the event at each horizon, unadjusted and overlap-weighted."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
+    for endpoint, contrast, rows, tau in _questions(times, protocol):
+        difference = incidence_difference(incidence_curves(rows, protocol), contrast, tau)
+        labels = {"outcome": endpoint.name, "window": horizon_label(tau), "method": AALEN_JOHANSEN}
+        pieces.append(difference.with_columns(*_literals(labels), subjects=pl.lit(rows.height)))
+    for endpoint, weighted, found, tau in _weighted_questions(tables, times, protocol):
+        chosen = (pl.col("measure") == "incidence") & (pl.col("cause") == "event") & pl.col("reference").is_not_null()
+        labels = {
+            "outcome": endpoint.name,
+            "window": horizon_label(tau),
+            "method": AALEN_JOHANSEN_WEIGHTED,
+            "contrast": weighted.contrast.name,
+            "population": OVERLAP,
+        }
+        pieces.append(
+            found.filter(chosen).rename({"group": "tier"}).drop("measure", "cause").with_columns(*_literals(labels))
+        )
+    return stacked(pieces)
+
+
+def _questions(times: pl.DataFrame, protocol: Protocol) -> Iterator[tuple[Endpoint, Contrast, pl.DataFrame, float]]:
+    """Every endpoint, contrast that it serves, its two arms' rows, and horizon."""
     for endpoint in protocol.endpoints:
         for contrast in comparable_contrasts(protocol, endpoint):
             rows = arms(endpoint_rows(times, endpoint), contrast)
-            if smallest_arm(rows, contrast) == 0:
-                continue
-            curves = incidence_curves(rows, protocol)
-            for tau in taus(rows, protocol, endpoint):
-                difference = incidence_difference(curves, contrast, tau)
-                pieces.append(
-                    difference.with_columns(
-                        outcome=pl.lit(endpoint.name), window=pl.lit(horizon_label(tau)), subjects=pl.lit(rows.height)
-                    )
-                )
-    return stacked(pieces)
+            if smallest_arm(rows, contrast) > 0:
+                for tau in taus(rows, protocol, endpoint):
+                    yield endpoint, contrast, rows, tau
+
+
+def _weighted_questions(
+    tables: Tables, times: pl.DataFrame, protocol: Protocol
+) -> Iterator[tuple[Endpoint, Weighted, pl.DataFrame, float]]:
+    """The same with overlap weights: incidence, time lost and event-free time of the arms and their differences."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    for weighted in weighted_contrasts(subjects, protocol):
+        for endpoint in protocol.endpoints:
+            if weighted.contrast in comparable_contrasts(protocol, endpoint):
+                rows = weighted.with_outcome(endpoint_rows(times, endpoint).select("episode_id", "time_days", "status"))
+                for tau in taus(rows, protocol, endpoint):
+                    yield endpoint, weighted, weighted_arms(weighted, rows, tau), tau
+
+
+def weighted_arms(weighted: Weighted, rows: pl.DataFrame, tau: float) -> pl.DataFrame:
+    """Weighted incidence, time lost and event-free time at `tau`: each arm's (reference null), tier minus reference.
+
+    Causes by name; where an arm has no event of a cause, the rows that rest on it are not estimable.
+    """
+    found = weighted_incidence(weighted.propensity, rows, "time_days", "status", tau, cluster="patient_id")
+    tier = weighted.contrast.tier
+    kept = found.filter(pl.col("reference").is_null() | (pl.col("group").cast(pl.String) == tier))
+    named = kept.with_columns(
+        pl.col("group", "reference").cast(pl.String),
+        cause=pl.col("cause").replace_strict({EVENT_FREE: "any", **CAUSES}, return_dtype=pl.String),
+    )
+    return _blank_without_events(named, rows)
 
 
 def horizon_label(tau: float) -> str:
@@ -159,6 +219,10 @@ def _blank_without_events(frame: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
     return marked.with_columns(
         pl.when(pl.col("status") == ESTIMABLE).then(pl.col(name)).alias(name) for name in numbers
     )
+
+
+def _literals(labels: dict[str, str]) -> list[pl.Expr]:
+    return [pl.lit(value).alias(name) for name, value in labels.items()]
 
 
 def _named(frame: pl.DataFrame, endpoint: Endpoint, tau: float) -> pl.DataFrame:

@@ -4,13 +4,15 @@ Belongs here: cumulative incidence with death competing (leads), survival with d
 and Gray's test. Does not belong here: what is summed up to a horizon (`restricted`), ratios of hazards (`hazards`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
+from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import CAUSES, endpoint_rows, in_ladder_order, not_estimable, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
 from pipelines.models import survival
 from pipelines.models.competing_risks import cumulative_incidence as aalen_johansen
 from pipelines.models.survival import kaplan_meier
@@ -28,7 +30,21 @@ def cumulative_incidence(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         if rows.height:
             curves = incidence_curves(rows, protocol)
             pieces.append(curves.with_columns(endpoint=pl.lit(endpoint.name), weighting=pl.lit(UNWEIGHTED)))
-    return stacked(pieces)
+    return stacked([*pieces, *_weighted(tables, times, protocol)])
+
+
+def _weighted(tables: Tables, times: pl.DataFrame, protocol: Protocol) -> Iterator[pl.DataFrame]:
+    """The curves of each contrast's own endpoint, its arms weighted to their overlap (weights held fixed)."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    for weighted in weighted_contrasts(subjects, protocol):
+        if weighted.propensity.model is None or weighted.contrast.endpoint is None:
+            continue
+        endpoint = protocol.endpoint(weighted.contrast.endpoint)
+        outcome = endpoint_rows(times, endpoint).select("episode_id", "time_days", "status")
+        rows = weighted.with_outcome(outcome).with_columns(weight=weighted.propensity.weights)
+        labels = {"endpoint": endpoint.name, "weighting": OVERLAP, "contrast": weighted.contrast.name}
+        curves = incidence_curves(rows, protocol, "weight")
+        yield curves.with_columns(pl.lit(value).alias(name) for name, value in labels.items())
 
 
 def incidence_curves(rows: pl.DataFrame, protocol: Protocol, weights: str | None = None) -> pl.DataFrame:

@@ -166,7 +166,8 @@ TABLES: dict[str, ResultTable] = {
             "contrasts",
             "Differences between neighbouring tiers",
             f"outcome window method population strategy variance tier reference {_NUMBERS} p_value p_adjusted subjects "
-            "is_primary status reason contrast measure",
+            "is_primary status reason contrast measure threshold",
+            threshold=(pl.String, "Responder rule of the protocol; empty for other measures"),
             window="Visit window, or the horizon in days of an endpoint",
             population=(pl.String, "ate, att or overlap: whose mean effect it is"),
             strategy=(pl.String, "How later escalation is treated"),

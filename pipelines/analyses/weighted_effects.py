@@ -1,0 +1,194 @@
+"""Effects under propensity weights: scores, responders and walking at one window.
+
+Belongs here: the primary comparison of neighbouring tiers, in the overlap population, and beside it in everyone (ate)
+and in the tier's own patients (att). Does not belong here: the weights (`weighting`), time to an event (`horizons`).
+
+Visits that were due and not seen are made up for by dropout weights (inverse probability of being seen, given arm and
+covariates; held fixed), values after escalation stay in (treatment policy), and nobody has a value after death.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from pipelines.analyses.covariates import complete_subjects
+from pipelines.analyses.registry import Tables
+from pipelines.analyses.rows import due, in_ladder_order, score_instruments, stacked, walking_instruments, windows
+from pipelines.analyses.walking import distance_ratios, model_rows
+from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts, with_dropout_weights
+from pipelines.models.propensity import effects
+from pipelines.models.proportions import number_needed_to_treat
+from pipelines.protocol import Instrument, Protocol
+
+WEIGHTED = "propensity-weighted"
+WEIGHTED_WALK = "propensity-weighted joint time and speed"
+RISK_OBSERVED = "propensity-weighted, missing made up for by weights"
+RISK_NON_RESPONSE = "propensity-weighted, missing as non-response"
+ESCALATION_IS_NON_RESPONSE = "composite: escalation is non-response"
+FIXED, ESTIMATED = "weights fixed", "weights estimated"
+
+
+def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Weighted mean differences of scores; overlap at every window, ate and att for the outcomes the protocol asks."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    scores = in_ladder_order(tables["analysis.scores"], protocol)
+    shared = list(weighted_contrasts(subjects, protocol, POPULATIONS))
+    pieces = []
+    for name in score_instruments(protocol):
+        rows = scores.filter(pl.col("instrument") == name)
+        designs = list(_designs(shared, subjects, rows, protocol.instrument(name), protocol))
+        for window in windows(rows, protocol):
+            visits = _visits(rows.filter(pl.col("visit_window") == window.name), subjects, protocol)
+            for weighted in designs:
+                if weighted.population == OVERLAP or _is_asked(protocol, name, window.name):
+                    frame = _in_order(weighted, visits, ["value"])
+                    found = effects(weighted.propensity, frame, "value", weights="dropout_weight")
+                    labels = {"outcome": name, "window": window.name, "method": WEIGHTED, "measure": "mean difference"}
+                    pieces.append(_of_contrast(found, weighted, labels))
+    return stacked(pieces)
+
+
+def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Weighted risk differences, risk ratios and numbers needed to treat of responding, in the overlap population.
+
+    In the core analysis set at the windows the protocol asks about, else at every window.
+    """
+    responders = in_ladder_order(tables["analysis.responders"], protocol)
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    cells = responders.select("instrument", "threshold", "visit_window").unique().sort(pl.all())
+    asked = {primary.window for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    shared = list(weighted_contrasts(subjects, protocol))
+    pieces: list[pl.DataFrame] = []
+    for instrument, threshold, window in cells.iter_rows():
+        if protocol.analysis_set == "core" and window not in asked:
+            continue
+        chosen = responders.filter(
+            (pl.col("instrument") == instrument)
+            & (pl.col("threshold") == threshold)
+            & (pl.col("visit_window") == window)
+        )
+        visits = with_dropout_weights(_responses(chosen), subjects, protocol)
+        labels = {"outcome": instrument, "threshold": threshold, "window": window}
+        for weighted in shared:
+            pieces += _risks(weighted, visits, labels)
+    return stacked(pieces)
+
+
+def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Ratios of distance, time and speed from the joint model weighted to the overlap population.
+
+    The model holds the baseline walk; the weights are held fixed.
+    """
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
+    shared = list(weighted_contrasts(subjects, protocol))
+    pieces = []
+    for name in walking_instruments(protocol):
+        rows = walks.filter(pl.col("instrument") == name)
+        for window in windows(rows, protocol):
+            visits = _visits(rows.filter(pl.col("visit_window") == window.name), subjects, protocol)
+            for weighted in shared:
+                found = _weighted_walk(weighted, visits, protocol.instrument(name))
+                labels = {"outcome": name, "window": window.name, "method": WEIGHTED_WALK}
+                pieces.append(_of_contrast(found.with_columns(variance=pl.lit(FIXED)), weighted, labels))
+    return stacked(pieces)
+
+
+def _designs(
+    shared: Sequence[Weighted], subjects: pl.DataFrame, rows: pl.DataFrame, instrument: Instrument, protocol: Protocol
+) -> Iterator[Weighted]:
+    """The weights for one score: those shared by all, or with its own baseline added where the covariates lack it."""
+    own = f"{instrument.name}_baseline"
+    if instrument.is_after_treatment_only or own in {covariate.name for covariate in protocol.covariates}:
+        yield from shared
+        return
+    if not rows["is_observed"].any():
+        return
+    baselines = rows.select("episode_id", _baseline=pl.col("baseline_value")).unique("episode_id")
+    joined = subjects.join(baselines, on="episode_id", how="left", maintain_order="left")
+    filled = pl.col("_baseline").fill_null(pl.col("_baseline").median()).fill_null(0.0).alias(own)
+    yield from weighted_contrasts(joined.with_columns(filled).drop("_baseline"), protocol, POPULATIONS, also=[own])
+
+
+def _visits(rows: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """One window's visits with whether they were expected and their dropout weight."""
+    return with_dropout_weights(rows.with_columns(is_expected=due(rows)), subjects, protocol)
+
+
+def _in_order(weighted: Weighted, visits: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """The contrast's subjects in the order of their weights, with columns of their visit; no visit weighs 1."""
+    frame = weighted.with_outcome(visits.select("episode_id", "dropout_weight", *columns))
+    return frame.with_columns(pl.col("dropout_weight").fill_null(1.0))
+
+
+def _responses(rows: pl.DataFrame) -> pl.DataFrame:
+    """Responses as visits: who was expected and seen, and the response as 0 and 1 under both ways of counting."""
+    seen = pl.col("response").is_in(["responder", "non-responder"])
+    return rows.with_columns(
+        is_observed=seen,
+        is_expected=seen | (pl.col("response") == "missing"),
+        is_responder=pl.when(seen).then((pl.col("response") == "responder").cast(pl.Float64)),
+    ).with_columns(as_non_response=pl.when("is_expected").then(pl.col("is_responder").fill_null(0.0)))
+
+
+def _risks(weighted: Weighted, visits: pl.DataFrame, labels: dict[str, str]) -> Iterator[pl.DataFrame]:
+    frame = _in_order(weighted, visits, ["is_responder", "as_non_response"])
+    for method, outcome, weights in (
+        (RISK_OBSERVED, "is_responder", "dropout_weight"),
+        (RISK_NON_RESPONSE, "as_non_response", None),
+    ):
+        difference = effects(weighted.propensity, frame, outcome, weights=weights)
+        ratio = effects(weighted.propensity, frame, outcome, weights=weights, measure="ratio")
+        named = labels | {"method": method, "strategy": ESCALATION_IS_NON_RESPONSE}
+        risk = _of_contrast(difference, weighted, named | {"measure": "risk difference"})
+        yield risk
+        yield _of_contrast(ratio.rename({"log_std_error": "std_error"}), weighted, named | {"measure": "risk ratio"})
+        estimated = risk.filter((pl.col("variance") == ESTIMATED) & (pl.col("status") == "estimable"))
+        if estimated.height:
+            yield _needed_to_treat(estimated)
+
+
+def _needed_to_treat(risk: pl.DataFrame) -> pl.DataFrame:
+    found = number_needed_to_treat(risk["estimate"], risk["ci_low"], risk["ci_high"])
+    kept = risk.drop("estimate", "std_error", "ci_low", "ci_high", "p_value", "status", "reason", "measure")
+    return kept.hstack(found).with_columns(measure=pl.lit("number needed to treat"))
+
+
+def _weighted_walk(weighted: Weighted, walks: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
+    frame = _in_order(weighted, walks, [])
+    balancing = frame.select("episode_id", weight=weighted.propensity.weights * frame["dropout_weight"])
+    usable = model_rows(walks, weighted.rows, instrument).with_columns(
+        pl.col("tier").cast(pl.String).cast(pl.Enum([weighted.contrast.reference, weighted.contrast.tier]))
+    )
+    rows = usable.join(balancing.drop_nulls(), on="episode_id", how="inner", maintain_order="left")
+    if weighted.propensity.model is None or rows["tier"].n_unique() < 2:
+        reason = weighted.propensity.status.removeprefix("not estimable: ")
+        return pl.DataFrame(
+            [
+                {
+                    "measure": measure,
+                    "group": weighted.contrast.tier,
+                    "status": "not estimable",
+                    "reason": reason if weighted.propensity.model is None else "fewer than two arms walked",
+                }
+                for measure in ("time", "speed", "distance")
+            ]
+        ).with_columns(log_std_error=pl.lit(None, pl.Float64))
+    return distance_ratios(rows, instrument, [], weights="weight")
+
+
+def _of_contrast(found: pl.DataFrame, weighted: Weighted, labels: dict[str, str]) -> pl.DataFrame:
+    """The row (or rows, one a variance or measure) of tier over reference, labelled."""
+    chosen = found.filter(pl.col("group").cast(pl.String) == weighted.contrast.tier)
+    return chosen.with_columns(
+        *(pl.lit(value).alias(name) for name, value in labels.items()),
+        contrast=pl.lit(weighted.contrast.name),
+        tier=pl.lit(weighted.contrast.tier),
+        reference=pl.lit(weighted.contrast.reference),
+        population=pl.lit(weighted.population),
+    ).drop("group")
+
+
+def _is_asked(protocol: Protocol, outcome: str, window: str) -> bool:
+    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    return any(primary.outcome == outcome and primary.window == window for primary in asked)

@@ -1,0 +1,98 @@
+"""Propensity weights of each contrast: one model a contrast, fitted once on its two arms, before any outcome is seen.
+
+Belongs here: the rows, the terms and the weights of a contrast's propensity model, and weights for visits that did not
+take place. Does not belong here: balance tables and the gate (`balance`, `gate`), effects on an outcome.
+
+A contrast stratified by the protocol gets the interactions of its strata with every other covariate, so that its
+strata are balanced each on its own; where a stratum is too small for that, main effects only. The rung is recorded.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from pipelines.analyses.covariates import usable
+from pipelines.analyses.rows import arms, smallest_arm
+from pipelines.models.propensity import Propensity, weights
+from pipelines.protocol import Contrast, Protocol
+
+POPULATIONS = ("overlap", "ate", "att")
+OVERLAP = "overlap"
+# Rows of the smaller arm within the smallest stratum, per covariate, that interactions with strata need.
+ROWS_PER_INTERACTION = 5
+MINIMUM_MISSING = 5
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A contrast's subjects (`tier` as its two arms, reference first) and the propensity model fitted on these rows.
+
+    `terms` are the model's terms; `covariates` their plain columns; `rung` says in words how strata were handled.
+    """
+
+    contrast: Contrast
+    population: str
+    rows: pl.DataFrame
+    covariates: Sequence[str]
+    terms: Sequence[str]
+    propensity: Propensity
+    rung: str
+
+    def with_outcome(self, outcome: pl.DataFrame) -> pl.DataFrame:
+        """The rows in the order of the weights, joined with a frame by `episode_id`; null where it lacks a subject."""
+        return self.rows.join(outcome, on="episode_id", how="left", maintain_order="left", suffix="_outcome")
+
+
+def weighted_contrasts(
+    subjects: pl.DataFrame, protocol: Protocol, populations: Sequence[str] = (OVERLAP,), also: Sequence[str] = ()
+) -> Iterator[Weighted]:
+    """The weights of every contrast both of whose arms have patients; `subjects` as from `complete_subjects`.
+
+    `also` names complete numeric columns that the model holds beside the protocol's covariates (a baseline, say).
+    """
+    for contrast in protocol.contrasts:
+        pair = arms(subjects, contrast)
+        if smallest_arm(pair, contrast) == 0:
+            continue
+        rows, covariates = usable(pair, protocol)
+        covariates += [name for name in also if name not in covariates and rows[name].n_unique() > 1]
+        terms, rung = _terms(rows, contrast, covariates)
+        for population in populations:
+            fitted = weights(rows, "tier", terms, population)
+            yield Weighted(contrast, population, rows, covariates, terms, fitted, rung)
+
+
+def with_dropout_weights(visits: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """One window's visits with `dropout_weight`: 1 / P(seen | tier, covariates), so that those seen stand for all due.
+
+    `visits` has a row a subject with `is_expected` and `is_observed`. One model holds all tiers. Rows not seen, and all
+    rows where too few are missing or the model cannot be fitted, get 1.
+    Source: Robins, Rotnitzky & Zhao 1995, JASA 90:106.
+    """
+    plain = visits.with_columns(dropout_weight=pl.lit(1.0))
+    due = visits.filter(pl.col("is_expected"))
+    if min(due["is_observed"].sum(), (~due["is_observed"]).sum()) < MINIMUM_MISSING:
+        return plain
+    joined = due.select("episode_id", "is_observed").join(subjects, on="episode_id", maintain_order="left")
+    rows, covariates = usable(joined, protocol)
+    seen = rows.with_columns(pl.col("is_observed").cast(pl.String).cast(pl.Enum(["false", "true"])))
+    fitted = weights(seen, "is_observed", [*(["tier"] if seen["tier"].n_unique() > 1 else []), *covariates], "ate")
+    if fitted.model is None:
+        return plain
+    own = rows.select("episode_id", pl.when("is_observed").then(fitted.weights).alias("dropout_weight"))
+    return visits.join(own, on="episode_id", how="left", maintain_order="left").with_columns(
+        pl.col("dropout_weight").fill_null(1.0)
+    )
+
+
+def _terms(rows: pl.DataFrame, contrast: Contrast, covariates: Sequence[str]) -> tuple[list[str], str]:
+    strata = [name for name in contrast.strata if name in covariates]
+    if not strata:
+        return list(covariates), "main effects"
+    others = [name for name in covariates if name not in strata]
+    smallest = rows.group_by(["tier", *strata]).len()["len"].min()
+    if not isinstance(smallest, int) or smallest < ROWS_PER_INTERACTION * len(covariates):
+        return list(covariates), f"main effects: a stratum of {', '.join(strata)} is too small for interactions"
+    within = [f"`{stratum}`:`{other}`" for stratum in strata for other in others]
+    return [*covariates, *within], f"balanced within strata of {', '.join(strata)}"
