@@ -9,6 +9,7 @@ from pipelines.derive.lineage import column_lineage
 from pipelines.derive.lint import lint
 from pipelines.derive.materialize import materialize
 from pipelines.derive.tables import SqlTable, load_tables
+from pipelines.derive.transpile import transpile
 
 __all__ = [
     "DeriveError",
@@ -21,4 +22,5 @@ __all__ = [
     "load_tables",
     "materialize",
     "run_check",
+    "transpile",
 ]

@@ -1,4 +1,4 @@
-"""The checks of `sql/checks/`: each counts the rows that break a rule among the rows it examined.
+"""The checks of `sql/checks/` and of each table's grain: they count the rows that break a rule.
 
 Blocking a run on a verdict is the caller's business.
 """
@@ -9,8 +9,10 @@ from typing import Literal, get_args
 
 from sqlglot import exp
 
+from pipelines.derive.base_tables import BASE_TABLES
 from pipelines.derive.errors import DeriveError
-from pipelines.derive.files import SqlFile, read_file, tables_read
+from pipelines.derive.files import SqlFile, parse, read_file, tables_read
+from pipelines.derive.tables import SqlTable, load_tables
 from pipelines.warehouse import Warehouse, WarehouseError
 
 VerdictWord = Literal["error", "not applicable", "failed", "passed"]
@@ -62,12 +64,38 @@ class Verdict:
 
 
 def load_checks(sql_folder: Path) -> list[SqlCheck]:
-    """Every check of the folder: those of `checks/`, by name.
+    """Every check: those of `checks/`, and for each table one that its grain holds, which its header states.
 
     Raises:
-        DeriveError: a header is not usable or the SELECT does not give `violations` and `rows_examined`.
+        DeriveError: a header is not usable, or a SELECT does not give `violations` and `rows_examined`.
     """
-    return [_read(path) for path in sorted((sql_folder / "checks").glob("*.sql"))]
+    tables = load_tables(sql_folder)
+    known = {table.name for table in tables} | set(BASE_TABLES)
+    written = [_read(path, known) for path in sorted((sql_folder / "checks").glob("*.sql"))]
+    return [_grain_check(table) for table in tables] + written
+
+
+def _grain_check(table: SqlTable) -> SqlCheck:
+    name = f"{table.name.replace('.', '_')}_grain"
+    columns = ", ".join(table.grain)
+    gaps = " OR ".join(f"{column} IS NULL" for column in table.grain)
+    sql = (
+        f"WITH keys AS (SELECT {columns}, count(*) AS copies FROM {table.name} GROUP BY {columns})\n"
+        f"SELECT coalesce(sum(copies) FILTER (WHERE copies > 1 OR {gaps}), 0) AS violations,\n"
+        "    coalesce(sum(copies), 0) AS rows_examined\n"
+        "FROM keys"
+    )
+    return SqlCheck(
+        name=name,
+        title=f"One row for each {columns}",
+        target=table.name,
+        kind="grain",
+        is_blocking=True,
+        meaning="A row stands twice or lacks a part of its key.",
+        sql=sql,
+        depends_on=(table.name,),
+        query=parse(sql, name),
+    )
 
 
 def run_check(warehouse: Warehouse, check: SqlCheck) -> Verdict:
@@ -87,13 +115,14 @@ def _verdict(check: SqlCheck, word: VerdictWord, violations: int | None, rows_ex
     )
 
 
-def _read(path: Path) -> SqlCheck:
+def _read(path: Path, known: set[str]) -> SqlCheck:
     file = read_file(path, _KEYS)
     if file.query.named_selects != _COLUMNS:
-        raise DeriveError(f"{file.label} must give exactly the columns {' and '.join(_COLUMNS)}; rename or remove others")
-    sources = tables_read(file.query, file.label)
-    if file.header["target"] not in sources:
-        raise DeriveError(f"{file.label} judges {file.header['target']} without reading it; name the table it reads")
+        raise DeriveError(
+            f"{file.label} must give exactly the columns {' and '.join(_COLUMNS)}; rename or remove others"
+        )
+    if file.header["target"] not in known:
+        raise DeriveError(f"{file.label} judges {file.header['target']}, which is no table; name a table in its header")
     return SqlCheck(
         name=path.stem,
         title=file.header["title"],
@@ -102,7 +131,7 @@ def _read(path: Path) -> SqlCheck:
         is_blocking=_is_blocking(file),
         meaning=file.header["meaning"],
         sql=file.sql,
-        depends_on=sources,
+        depends_on=tables_read(file.query, file.label),
         query=file.query,
     )
 

@@ -5,6 +5,7 @@ How files become tables or checks belongs in `tables` and `checks`; what SQL may
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import sqlglot
@@ -47,7 +48,7 @@ def read_file(path: Path, keys: tuple[str, ...]) -> SqlFile:
         raise DeriveError(f"the header of {label} has no line '-- {missing[0]}: ...'; add it")
     if unknown := [key for key in header if key not in keys]:
         raise DeriveError(f"the header of {label} has the unknown key {unknown[0]}; use {', '.join(keys)}")
-    return SqlFile(label, header, sql, _parse(sql, label))
+    return SqlFile(label, header, sql, parse(sql, label))
 
 
 def tables_read(query: exp.Query, label: str) -> tuple[str, ...]:
@@ -81,7 +82,13 @@ def _split(text: str, label: str) -> tuple[dict[str, str], str]:
     raise DeriveError(f"{label} has a header and no SELECT; add the SELECT")
 
 
-def _parse(sql: str, label: str) -> exp.Query:
+@cache
+def parse(sql: str, label: str) -> exp.Query:
+    """The tree of one SELECT; remembered, since tables and checks are read several times in one process.
+
+    Raises:
+        DeriveError: it is not one SELECT.
+    """
     try:
         statements = sqlglot.parse(sql, dialect=DIALECT)
     except sqlglot.errors.SqlglotError:

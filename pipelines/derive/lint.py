@@ -98,7 +98,9 @@ AS_WRITTEN = (
         _is_calendar_difference,
         "date_diff of months or years counts differently on Spark; count days, which is all the warehouse holds",
     ),
-    Refusal("skewness", _is(exp.Skewness), "skewness is corrected for size in DuckDB and not on Spark; leave it to Python"),
+    Refusal(
+        "skewness", _is(exp.Skewness), "skewness is corrected for size in DuckDB and not on Spark; leave it to Python"
+    ),
     Refusal(
         "quantile",
         _is_bare_quantile,
@@ -135,7 +137,7 @@ AS_WRITTEN = (
     Refusal(
         "unknown function",
         _is(exp.Anonymous, exp.AnonymousAggFunc),
-        "SQLGlot does not know this function (strlen, list_sum, a macro), so it cannot be translated; use a standard one",
+        "SQLGlot does not know this function (strlen, list_sum, a macro) and cannot translate it; use a standard one",
     ),
     Refusal(
         "division",
@@ -177,12 +179,12 @@ def lint(tables: Sequence[SqlTable], checks: Sequence[SqlCheck] = ()) -> list[st
 
 
 def _lint(tables: Sequence[SqlTable], checks: Sequence[SqlCheck]) -> Iterator[str]:
-    for part in (*tables, *checks):
-        yield from _found(part.name, part.query, AS_WRITTEN)
     resolved = resolve(tables)
     for table in tables:
+        yield from _found(table.name, table.query, AS_WRITTEN)
         yield from _found(table.name, resolved.queries[table.name], AS_TYPED)
     for check in checks:
+        yield from _found(check.name, check.query, AS_WRITTEN)
         yield from _found(check.name, resolve_query(check.query, check.name, resolved.schema), AS_TYPED)
 
 

@@ -93,7 +93,9 @@ def _require_sources(table: SqlTable, tables: dict[str, SqlTable]) -> None:
     for source in table.depends_on:
         stage = source.split(".")[0]
         if stage in STAGES and source not in tables:
-            raise DeriveError(f"{table.name} reads {source}, which no file makes; add sql/{source.replace('.', '/')}.sql")
+            raise DeriveError(
+                f"{table.name} reads {source}, which no file makes; add sql/{source.replace('.', '/')}.sql"
+            )
         if stage not in STAGES + GIVEN:
             raise DeriveError(f"{table.name} reads {source}; SQL reads {', '.join(GIVEN + STAGES)} and no other schema")
         if stage in STAGES and STAGES.index(stage) > STAGES.index(table.stage):

@@ -14,14 +14,16 @@ WITH first_treatments AS (
     QUALIFY row_number() OVER (PARTITION BY patient_id ORDER BY day) = 1
 ),
 
-patients AS (
+judged AS (
     SELECT
         coalesce(first_treatments.tier, 'none') AS tier,
         first_treatments.day IS NOT NULL AS is_treated,
-        coalesce(first_treatments.day <= follow_up.follow_up_end_day, FALSE) AS is_followed
-    FROM staging.follow_up AS follow_up
+        episodes.episode_id IS NOT NULL AS is_followed
+    FROM staging.patients AS patients
     LEFT JOIN first_treatments
-        ON follow_up.patient_id = first_treatments.patient_id
+        ON patients.patient_id = first_treatments.patient_id
+    LEFT JOIN outcomes.episodes AS episodes
+        ON patients.patient_id = episodes.patient_id AND episodes.is_index
 ),
 
 tier_groups AS (
@@ -33,12 +35,12 @@ tier_groups AS (
 counts AS (
     SELECT
         tier_groups.tier,
-        count(patients.tier) AS all_patients,
-        count(*) FILTER (WHERE patients.is_treated) AS treated,
-        count(*) FILTER (WHERE patients.is_followed) AS followed
+        count(judged.tier) AS all_patients,
+        count(*) FILTER (WHERE judged.is_treated) AS treated,
+        count(*) FILTER (WHERE judged.is_followed) AS followed
     FROM tier_groups
-    LEFT JOIN patients
-        ON tier_groups.tier = patients.tier
+    LEFT JOIN judged
+        ON tier_groups.tier = judged.tier
     GROUP BY tier_groups.tier
 )
 
