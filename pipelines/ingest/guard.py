@@ -23,7 +23,7 @@ from pipelines.ingest.tables import LINE, FileTable
 YEAR_ONLY_MODES: tuple[Mode, ...] = ("safe_harbor", "synthetic")
 OLDEST_AGE = 90  # 90 stands for 90 and over, 45 CFR 164.514(b)(2)(i)(C)
 _MOST_TERMS = 50  # an insurance or education class has few words; free text has many
-_FREE_TEXT = (HIDDEN_CHARACTER, *SCANNERS, LONG_NUMBER, POSTAL_CODE)
+_FREE_TEXT = (HIDDEN_CHARACTER, *SCANNERS, POSTAL_CODE, LONG_NUMBER)
 _PSEUDONYM = (HIDDEN_CHARACTER, *SCANNERS, PLAIN_HASH)
 _CODE = (HIDDEN_CHARACTER, *SCANNERS, LONG_NUMBER)
 _CODE_COLUMNS = ("code", "code_system")

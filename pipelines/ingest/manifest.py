@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from pipelines.ingest.contract import TABLE_NAMES
 from pipelines.ingest.errors import ReleaseRefused
@@ -68,7 +68,7 @@ class Tables(_Part):
 
 
 class Manifest(_Part):
-    """What a release says about itself; `sha256` is that of the manifest file."""
+    """What a release says about itself."""
 
     release: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
     source: str = Field(min_length=1, max_length=200)
@@ -76,7 +76,7 @@ class Manifest(_Part):
     linkage: str = Field(min_length=1, max_length=200)
     data_use_agreement: str = Field(default="", max_length=200)
     tables: Tables
-    sha256: str = ""
+    _file_sha256: str = PrivateAttr(default="")
 
     @field_validator("source", "linkage", "data_use_agreement")
     @classmethod
@@ -94,6 +94,11 @@ class Manifest(_Part):
         if len(set(map(str.lower, files))) < len(files):
             raise ValueError("each file may stand once, in one table")
         return self
+
+    @property
+    def manifest_sha256(self) -> str:
+        """The hash of the manifest file, and so of everything that it names."""
+        return self._file_sha256
 
     def table(self, name: str) -> TableFiles:
         """The files of one table."""
@@ -127,9 +132,11 @@ def load_manifest(folder: Path) -> Manifest:
         place = f" ({line[1]})" if line else ""
         raise ReleaseRefused(f"{MANIFEST} is not valid TOML{place}; correct it and hand it over again") from None
     try:
-        return Manifest.model_validate({**content, "sha256": hashlib.sha256(data).hexdigest()})
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         raise ReleaseRefused(_sentence(error)) from None
+    manifest._file_sha256 = hashlib.sha256(data).hexdigest()
+    return manifest
 
 
 def read_file(folder: Path, file: str, sha256: str) -> bytes:
@@ -173,4 +180,4 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _shown(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z_]{1,40}", key) else "(unreadable)"
+    return key if re.fullmatch(r"(?!.*\d{4})[A-Za-z_][A-Za-z0-9_]{0,39}", key) else "(unreadable)"

@@ -7,30 +7,37 @@ from pathlib import Path
 
 from pipelines.ingest.delimited import read_delimited
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.manifest import MANIFEST, Manifest, read_file
+from pipelines.ingest.manifest import MANIFEST, TableFiles, read_file
 from pipelines.ingest.parquet import read_parquet
 from pipelines.ingest.tables import FileTable, with_plain_text
 
 _READERS = {".csv": read_delimited, ".tsv": read_delimited, ".txt": read_delimited, ".parquet": read_parquet}
 
 
-def read_files(folder: Path, manifest: Manifest, table: str) -> list[FileTable]:
+def read_files(folder: Path, entry: TableFiles) -> list[FileTable]:
     """The files of one table as they stand.
 
     Raises:
-        ReleaseRefused: a file is missing, was changed, cannot be read, or has not the rows that the manifest counts.
+        ReleaseRefused: a file is missing, was changed or cannot be read.
     """
-    entry = manifest.table(table)
-    files = [
+    return [
         _read(read_file(folder, file, sha256), file) for file, sha256 in zip(entry.files, entry.sha256, strict=True)
     ]
+
+
+def hold_row_count(files: list[FileTable], entry: TableFiles) -> None:
+    """Hold the rows of a table's files against the manifest's count.
+
+    Raises:
+        ReleaseRefused: they differ.
+    """
     rows = sum(file.rows for file in files)
     if rows != entry.rows:
+        names = entry.files[0] if len(files) == 1 else f"{entry.files[0]} and {len(files) - 1} more"
         raise ReleaseRefused(
-            f"{_listed(entry.files)} {'holds' if len(files) == 1 else 'hold'} {rows:,} rows where {MANIFEST} counts "
-            f"{entry.rows:,}; hand over the whole table, or correct the count"
+            f"{names} {'holds' if len(files) == 1 else 'hold'} {rows:,} rows where {MANIFEST} counts {entry.rows:,}; "
+            f"hand over the whole table, or correct the count"
         )
-    return files
 
 
 def _read(data: bytes, file: str) -> FileTable:
@@ -38,7 +45,3 @@ def _read(data: bytes, file: str) -> FileTable:
     if reader is None:
         raise ReleaseRefused(f"{file} is of a kind that is not read here; hand over .csv or .parquet")
     return with_plain_text(reader(data, file))
-
-
-def _listed(files: list[str]) -> str:
-    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"

@@ -15,7 +15,7 @@ from pipelines.ingest.contract import TABLE_NAMES, Table, contract, require_colu
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import typed
 from pipelines.ingest.quarantine import Judged, broken_places, judge
-from pipelines.ingest.readers import read_files
+from pipelines.ingest.readers import hold_row_count, read_files
 from pipelines.ingest.rules import row_rules
 from pipelines.ingest.tables import FILE, LINE, FileTable
 from pipelines.protocol import Protocol
@@ -99,7 +99,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
 def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
     manifest = load_manifest(folder)
     tables = contract(protocol)
-    files = {name: read_files(folder, manifest, name) for name in TABLE_NAMES}
+    files = {name: read_files(folder, manifest.table(name)) for name in TABLE_NAMES}
     _refuse_whole(manifest, tables, files)
     broken = {name: broken_places(parts) for name, parts in files.items()}
 
@@ -129,11 +129,13 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judge
 
 
 def _refuse_whole(manifest: Manifest, tables: dict[str, Table], files: dict[str, list[FileTable]]) -> None:
-    """Everything that refuses a release as a whole, once its files are read; columns first, then values."""
+    """Everything that refuses a release as a whole, once its files are read; columns, then counts, then values."""
     for name, table in tables.items():
         for file in files[name]:
             guard.refuse_columns(file.columns, file.file, manifest.deidentification)
             require_columns(table, file.columns, file.file)
+    for name in tables:
+        hold_row_count(files[name], manifest.table(name))
     for name, table in tables.items():
         for file in files[name]:
             guard.refuse_identifiers(file, table)
@@ -153,5 +155,5 @@ def _about(manifest: Manifest) -> pl.DataFrame:
     """`raw.release`: what the release says about itself, one row."""
     said = manifest.model_dump(include={"release", "source", "deidentification", "linkage", "data_use_agreement"})
     return pl.DataFrame(
-        [said | {"manifest_sha256": manifest.sha256}], schema_overrides={"data_use_agreement": pl.String}
+        [said | {"manifest_sha256": manifest.manifest_sha256}], schema_overrides={"data_use_agreement": pl.String}
     )

@@ -82,8 +82,6 @@ PLAIN_HASH = Scanner(
 )
 HIDDEN_CHARACTER = Scanner("invisible characters", INVISIBLE)
 
-_FREE_TEXT = (*SCANNERS, LONG_NUMBER, POSTAL_CODE)
-
 
 def plain(text: pl.Expr) -> pl.Expr:
     """Text as a person reads it: compatibility form, without invisible characters, one kind of dash."""

@@ -79,9 +79,9 @@ class Release:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = "".join(f'{key} = "{value}"\n' for key, value in self.about.items())
         for name in self.tables:
-            data = self.bytes.get(name) or self.csv(name)
+            data = self.bytes.get(name, self.csv(name))
             (self.folder / f"{name}.csv").write_bytes(data)
-            entry = f'files = ["{name}.csv"]\nrows = {len(self.tables[name])}\nsha256 = ["{hashlib.sha256(data).hexdigest()}"]\n'
+            entry = _entry(f"{name}.csv", len(self.tables[name]), data)
             text += f"[tables.{name}]\n{manifest_changes.get(name, entry)}"
         (self.folder / "manifest.toml").write_text(text, encoding="utf-8")
         return self.folder
@@ -94,6 +94,10 @@ class Release:
         """Change fields of a row; a column not there yet is added."""
         self.columns[table] += [name for name in changes if name not in self.columns[table]]
         self.tables[table][row] |= changes
+
+
+def _entry(file: str, rows: int, data: bytes) -> str:
+    return f'files = ["{file}"]\nrows = {rows}\nsha256 = ["{hashlib.sha256(data).hexdigest()}"]\n'
 
 
 def _field(text: str) -> str:
@@ -116,3 +120,9 @@ def release(tmp_path: Path) -> Release:
 def make_release(tmp_path: Path) -> Callable[[str], Release]:
     """Several clean releases side by side."""
     return lambda name: Release(tmp_path / name)
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, dict[str, str]]:
+    """One good row a table, and one good walking test, to build others from."""
+    return {"patients": PATIENT, "treatments": TREATMENT, "assessments": SCORE, "walking": WALK, "events": EVENT}

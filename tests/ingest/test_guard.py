@@ -1,0 +1,144 @@
+"""The de-identification guard: planted identifiers refuse the release, named by place and kind and never by value."""
+
+import datetime
+import hashlib
+
+import polars as pl
+import pytest
+
+from pipelines.ingest import ReleaseRefused, check_release
+from pipelines.protocol import Protocol
+
+
+def refusal(release, protocol: Protocol) -> str:
+    with pytest.raises(ReleaseRefused) as refused:
+        check_release(release.write(), protocol)
+    return str(refused.value)
+
+
+PLANTED = [
+    ("patients", 0, "insurance", "jane.doe@example.org", "an e-mail address"),
+    ("patients", 1, "insurance", "123-45-6789", "a social security number"),
+    ("patients", 0, "education", "(206) 555-0142", "a telephone number"),
+    ("patients", 0, "education", "+49 30 901820", "a telephone number"),
+    ("patients", 0, "education", "https://chart.example.org/7", "a web address"),
+    ("patients", 0, "education", "www.example.org", "a web address"),
+    ("patients", 0, "education", "10.1.20.113", "an internet address"),
+    ("patients", 0, "insurance", "2024-03-12", "a date"),
+    ("patients", 0, "insurance", "3/12/2024", "a date"),
+    ("patients", 0, "insurance", "12.03.24", "a date"),
+    ("patients", 0, "insurance", "12 March 2024", "a date"),
+    ("patients", 0, "insurance", "Mar 12, 2024", "a date"),
+    ("patients", 0, "insurance", "20240312", "a date"),
+    ("patients", 0, "insurance", "98104", "a postal code"),
+    ("patients", 0, "insurance", "98104-2499", "a postal code"),
+    ("patients", 0, "insurance", "MRN 0048213", "a record number"),
+    ("patients", 0, "insurance", "7741233", "a long number"),
+    ("patients", 0, "insurance", "14 Elm Street", "a street address"),
+    ("patients", 0, "insurance", "Dr. Miller", "a name"),
+    ("patients", 0, "insurance", "93 years old", "an age above 89"),
+    ("patients", 0, "site_id", "clinic@example.org", "an e-mail address"),
+    ("assessments", 1, "stop_reason", "fell on 2024-03-12", "a date"),
+    ("assessments", 1, "duration_s", "call 206-555-0142", "a telephone number"),
+    ("assessments", 0, "mode", "１２３-４５-６７８９", "a social security number"),  # full-width digits
+    ("treatments", 0, "surgeon_id", "1093812345", "a long number"),  # a national provider number
+    ("treatments", 0, "code", "2024-03-12", "a date"),
+    ("events", 1, "event", "death 03/12/2024", "a date"),
+    ("events", 1, "event", "dea\u200bth", "invisible characters"),
+    ("patients", 0, "patient_id", "123-45-6789", "a social security number"),
+    ("patients", 0, "patient_id", "0048213397", "a long number"),
+    ("patients", 0, "patient_id", "MRN0048213", "a record number"),
+    (
+        "patients",
+        0,
+        "patient_id",
+        hashlib.md5(b"0048213").hexdigest(),
+        "what looks like the plain hash of an identifier",
+    ),
+    ("patients", 0, "patient_id", hashlib.sha256(b"0048213").hexdigest(), "what looks like the plain hash"),
+]
+
+
+@pytest.mark.parametrize(("table", "row", "column", "value", "kind"), PLANTED, ids=lambda v: str(v)[:30])
+def test_a_planted_identifier_is_found(release, protocol: Protocol, table, row, column, value, kind) -> None:
+    release.set(table, row, **{column: value})
+    message = refusal(release, protocol)
+    assert message.startswith(f"{table}.csv, line {row + 2}, column {column}: {kind}")
+    assert value not in message
+
+
+@pytest.mark.parametrize(("table", "column", "value"), [
+    ("patients", "insurance", "Medicare Advantage"), ("patients", "education", "high school"),
+    ("patients", "education", "college (4 years)"), ("patients", "patient_id", "SM-480e421f8bef373b"),
+    ("patients", "patient_id", "3f2c8e9a-5b1d-4c7e-9a2b-1d4f6e8c0b7a"), ("patients", "patient_id", "17"),
+    ("patients", "site_id", "site-12"), ("treatments", "treatment_id", "SM-480e421f8bef373b-t1"),
+    ("treatments", "surgeon_id", "site-12-b"), ("treatments", "code", "62323"),
+])  # fmt: skip
+def test_harmless_words_raise_no_alarm(release, protocol: Protocol, table: str, column: str, value: str) -> None:
+    release.set(table, 0, **{column: value})
+    check_release(release.write(), protocol)
+
+
+def test_an_age_above_89_must_be_pooled(release, protocol: Protocol) -> None:
+    release.set("patients", 0, age_years="90")
+    assert check_release(release.write(), protocol).violated.is_empty()
+    release.set("patients", 1, age_years="93")
+    assert refusal(release, protocol) == (
+        "patients.csv, line 3, column age_years: an age above 89 that is not pooled; "
+        "write 90 for everyone of 90 or older"
+    )
+
+
+@pytest.mark.parametrize("mode", ["safe_harbor", "synthetic"])
+def test_a_quarter_of_enrolment_is_too_exact(release, protocol: Protocol, mode: str) -> None:
+    release.about["deidentification"] = mode
+    release.set("patients", 0, enrolment_quarter="2")
+    assert "enrolment_quarter" in refusal(release, protocol)
+
+
+@pytest.mark.parametrize(("mode", "agreement"), [("limited_data_set", "DUA 14"), ("expert_determination", "")])
+def test_a_quarter_of_enrolment_may_stay_under_other_modes(release, protocol, mode: str, agreement: str) -> None:
+    release.about |= {"deidentification": mode, "data_use_agreement": agreement}
+    release.set("patients", 0, enrolment_quarter="2")
+    assert check_release(release.write(), protocol).violated.is_empty()
+
+
+def test_a_date_written_as_a_number_is_a_date(release, protocol: Protocol) -> None:
+    release.set("treatments", 1, day="20240312")
+    assert refusal(release, protocol).startswith("treatments.csv, line 3, column day: a date written as a number")
+
+
+def test_running_numbers_may_be_long(release, protocol: Protocol, templates) -> None:
+    """A column that numbers its rows is dense; 6-digit record numbers are sparse."""
+    patients = [templates["patients"] | {"patient_id": str(100_000 + i)} for i in range(12_000)]
+    release.tables |= {"patients": patients, "treatments": [], "assessments": [], "events": []}
+    assert check_release(release.write(), protocol).violated.is_empty()
+    release.tables["patients"] = patients[:50]
+    assert refusal(release, protocol).startswith("patients.csv, line 2, column patient_id: a long number")
+
+
+def test_free_text_is_told_by_its_variety(release, protocol: Protocol, templates) -> None:
+    release.tables["patients"] += [
+        templates["patients"] | {"patient_id": f"Q-{i}", "insurance": f"plan {chr(65 + i // 26)}{chr(65 + i % 26)}"}
+        for i in range(51)
+    ]
+    release.columns["patients"].append("insurance")
+    assert "patients.csv, column insurance: more than 50 different texts" in refusal(release, protocol)
+
+
+def test_a_date_column_in_parquet_refuses(release, protocol: Protocol) -> None:
+    folder = release.write()
+    frame = pl.DataFrame({"patient_id": ["P-01"], "day": [datetime.date(2024, 3, 12)], "event": ["death"]})
+    frame.write_parquet(folder / "events.parquet")
+    digest = hashlib.sha256((folder / "events.parquet").read_bytes()).hexdigest()
+    release.write(events=f"files = ['events.parquet']\nrows = 1\nsha256 = ['{digest}']\n")
+    with pytest.raises(ReleaseRefused, match=r"events\.parquet has dates in the column day; give days counted from"):
+        check_release(folder, protocol)
+
+
+@pytest.mark.parametrize("value", [row[3] for row in PLANTED[:3]])
+def test_nothing_is_printed_of_a_quarantined_row(release, protocol: Protocol, value: str) -> None:
+    """What only a row rule refuses keeps its value to itself, too."""
+    release.set("patients", 0, bmi="SECRETVALUE")
+    inspection = check_release(release.write(), protocol)
+    assert "SECRETVALUE" not in str(inspection.quarantine.to_dicts())
