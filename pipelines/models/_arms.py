@@ -73,7 +73,8 @@ def too_few_rows(arms: Arms, minimum: int, what: str = "rows", counted: Bools | 
 class ArmEstimates:
     """One estimate an arm (shape (k,)), their covariance (k, k), rows of each arm, and why an arm has none.
 
-    `df` None means a normal reference distribution. `failure` is a reason that holds for every arm.
+    `df` None means a normal reference distribution; a matrix (k, k) holds each arm's degrees of freedom on its diagonal
+    and each pair's off it. `failure` is a reason that holds for every arm.
     """
 
     levels: pl.Series
@@ -81,8 +82,12 @@ class ArmEstimates:
     covariance: Floats
     subjects: Ints
     reasons: Sequence[str | None]
-    df: float | None = None
+    df: float | Floats | None = None
     failure: str | None = None
+
+    def df_of(self, i: int, j: int) -> float | None:
+        """Return the degrees of freedom of arm i (i = j) or of the difference of arms i and j."""
+        return float(self.df[i, j]) if isinstance(self.df, np.ndarray) else self.df
 
     @classmethod
     def failed(cls, arms: Arms, failure: str, reasons: Sequence[str | None] | None = None) -> ArmEstimates:
@@ -90,19 +95,6 @@ class ArmEstimates:
         gap = np.full(arms.count, np.nan)
         return cls(
             arms.levels, gap, np.outer(gap, gap), arms.rows(), reasons or [None] * arms.count, None, failure=failure
-        )
-
-    def select(self, keep: Sequence[int]) -> ArmEstimates:
-        """Return the estimates of some arms only."""
-        index = np.asarray(keep)
-        return ArmEstimates(
-            self.levels[index.tolist()],
-            self.estimates[index],
-            self.covariance[np.ix_(index, index)],
-            self.subjects[index],
-            [self.reasons[i] for i in index],
-            self.df,
-            self.failure,
         )
 
 
@@ -127,7 +119,7 @@ def arm_rows(arms: ArmEstimates, level: float = 0.95) -> pl.DataFrame:
     """Return one row an arm: group, subjects, estimate, std_error, ci_low, ci_high, df, status, reason."""
     records = [
         {"group": arms.levels[i], "subjects": int(arms.subjects[i])}
-        | _numbers(arms.estimates[i], arms.covariance[i, i], arms.df, level, arms.failure or arms.reasons[i])
+        | _numbers(arms.estimates[i], arms.covariance[i, i], arms.df_of(i, i), level, arms.failure or arms.reasons[i])
         for i in range(len(arms.levels))
     ]
     return _frame(records, arms.levels.dtype, ("group",)).drop("p_value")
@@ -167,7 +159,7 @@ def _pairs(arms: ArmEstimates, level: float) -> pl.DataFrame:
         reason = arms.failure or arms.reasons[i] or arms.reasons[j]
         records.append(
             {"group": arms.levels[i], "reference": arms.levels[j], "subjects": int(arms.subjects[i] + arms.subjects[j])}
-            | _numbers(arms.estimates[i] - arms.estimates[j], variance, arms.df, level, reason)
+            | _numbers(arms.estimates[i] - arms.estimates[j], variance, arms.df_of(i, j), level, reason)
         )
     return _frame(records, arms.levels.dtype, ("group", "reference"))
 

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models import comparison, propensity, proportions
+from pipelines.models import comparison, longitudinal, propensity, proportions
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
@@ -144,3 +144,55 @@ def test_three_arms_match_dev_06() -> None:
             assert ours["estimate"].item() == pytest.approx(row["diff_b_minus_a"], rel=1e-5)
             # survey::svyglm has the factor n / (n - 1)
             assert ours["std_error"].item() * np.sqrt(600 / 599) == pytest.approx(row["se"], rel=1e-5)
+
+
+def _fev() -> tuple[pl.DataFrame, tuple[str, ...], str]:
+    table = _table("20_fev_used.csv").with_columns(pl.col("SEX").cast(pl.Enum(["Male", "Female"])))
+    return table, ("FEV1", "AVISIT", "USUBJID", "RACE + SEX + FEV1_BL + ARMCD * AVISIT"), "ARMCD"
+
+
+def _orthodont() -> tuple[pl.DataFrame, tuple[str, ...], str]:
+    table = _table("nlme_Orthodont.csv").with_columns(
+        pl.col("Sex").cast(pl.Enum(["Male", "Female"])), vis=pl.col("age").cast(pl.Int64)
+    )
+    return table, ("distance", "vis", "Subject", "Sex * vis"), "Sex"
+
+
+STRUCTURES = {"us": "unstructured", "csh": "heterogeneous compound symmetry", "cs": "compound symmetry"}
+
+
+@pytest.mark.parametrize(("name", "load"), [("fev", _fev), ("orthodont", _orthodont)])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_repeated_measures_match_dev_20(name: str, load, structure: str) -> None:
+    table, columns, arm = load()
+    expected = _results("dev_20")[name][structure]
+    fit = longitudinal.mmrm(table, *columns, covariance=STRUCTURES[structure])
+    assert fit.log_likelihood == pytest.approx(expected["loglik"], abs=1e-5)
+    for ours, theirs in (("coef", "est"), ("std_error", "se"), ("df", "df")):
+        np.testing.assert_allclose(
+            fit.coefficients[ours].sort(), sorted(row[theirs] for row in expected["fixed"]), rtol=1e-4
+        )
+    sandwich = longitudinal.mmrm(table, *columns, covariance=STRUCTURES[structure], variance="sandwich")
+    for ours, theirs in (("std_error", "se"), ("df", "df")) if "empirical" in expected else ():
+        np.testing.assert_allclose(
+            sandwich.coefficients[ours].sort(), sorted(row[theirs] for row in expected["empirical"]), rtol=1e-4
+        )
+    tables = {"emmeans": fit.means(arm), "contrasts": fit.contrasts(arm)}
+    for row in expected["emmeans"] + expected["contrasts"]:
+        group, reference = row["contrast"].split(" - ") if "contrast" in row else (row[arm], None)
+        found = tables["contrasts" if reference else "emmeans"].filter(
+            pl.col("visit").cast(pl.String) == str(row[columns[1]]), group=group
+        )
+        ours = (found.filter(reference=reference) if reference else found).row(0, named=True)
+        assert ours["estimate"] == pytest.approx(row.get("estimate", row.get("emmean")), rel=1e-4)
+        assert ours["std_error"] == pytest.approx(row["SE"], rel=1e-4)
+        assert ours["df"] == pytest.approx(row["df"], rel=1e-4)
+
+
+def test_repeated_measures_match_sas_figures_of_dev_08() -> None:
+    table = _fev()[0]
+    fit = longitudinal.mmrm(table, "FEV1", "AVISIT", "USUBJID", "ARMCD + SEX")
+    for ours, sas in zip(fit.coefficients.to_dicts(), _results("dev_08")["sas_fev_arm_sex"]["rows"], strict=True):
+        assert ours["coef"] == pytest.approx(sas["est"], abs=1.5e-3)
+        assert ours["std_error"] == pytest.approx(sas["se"], abs=1e-3)
+        assert round(ours["df"]) == pytest.approx(sas["df"], abs=1)
