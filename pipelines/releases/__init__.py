@@ -1,8 +1,8 @@
 """Where releases are registered, locked, published and read again; nothing here knows what is in a table."""
 
-from pipelines.releases.errors import ReleaseError
+from pipelines.releases.errors import NameTaken, ReleaseError
 from pipelines.releases.home import Home, find_home
 from pipelines.releases.register import Register, Release
 from pipelines.releases.snapshot import open_snapshot
 
-__all__ = ["Home", "Register", "Release", "ReleaseError", "find_home", "open_snapshot"]
+__all__ = ["Home", "NameTaken", "Register", "Release", "ReleaseError", "find_home", "open_snapshot"]

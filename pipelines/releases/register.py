@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.releases.errors import ReleaseError
+from pipelines.releases.errors import NameTaken, ReleaseError
 from pipelines.releases.home import Home, write_whole
 from pipelines.releases.locks import hold
 
@@ -62,7 +62,7 @@ class Register:
         """Register a release, or its folder and protocol anew.
 
         Raises:
-            ReleaseError: the name stands for other content; a release never changes under its name.
+            NameTaken: the name stands for other content; a release never changes under its name.
         """
         with hold(self.home.lock_file("register")):
             known = self.releases()
@@ -75,9 +75,9 @@ class Register:
 
 
 def refuse_other_content(known: dict[str, Release], name: str, manifest_sha256: str) -> None:
-    """Raise a ReleaseError when the name is registered with another manifest."""
+    """Raise NameTaken when the name is registered with another manifest."""
     if name in known and known[name].manifest_sha256 != manifest_sha256:
-        raise ReleaseError(
+        raise NameTaken(
             f"a release named {name} with other content is registered here; "
             f"give the new extract another name in its manifest, or use another home folder"
         )

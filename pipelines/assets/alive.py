@@ -1,0 +1,50 @@
+"""Which runs are alive: a run holds a lock of its own from start to end, and the kernel frees it when the run dies.
+
+A killed run stays `started` in Dagster's history until the next run of its release finds its lock free.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from dagster import DagsterInstance, DagsterRun, RunsFilter
+from dagster._core.storage.tags import PARTITION_NAME_TAG
+
+from pipelines.releases import Home
+from pipelines.releases.locks import hold, is_held
+
+_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_held_here: set[str] = set()
+
+
+@contextmanager
+def alive(home: Home, run_id: str) -> Iterator[None]:
+    """Mark the run as alive for the block; within the block of the same process it may be called again."""
+    if run_id in _held_here:
+        yield
+        return
+    path = home.lock_file(f"run-{run_id}")
+    with hold(path):
+        _held_here.add(run_id)
+        try:
+            yield
+        finally:
+            _held_here.discard(run_id)
+            path.unlink(missing_ok=True)
+
+
+def fail_dead_runs(instance: DagsterInstance, home: Home, release: str) -> list[DagsterRun]:
+    """Mark runs of a release as failed whose process has died; returns them. Call it with the release's lock held."""
+    unfinished = RunsFilter(statuses=_UNFINISHED, tags={PARTITION_NAME_TAG: release})
+    dead = [run for run in instance.get_runs(filters=unfinished) if _has_died(home, run.run_id)]
+    for run in dead:
+        instance.report_run_failed(
+            run, message="The process of this run was ended from outside; nothing was published."
+        )
+        home.lock_file(f"run-{run.run_id}").unlink(missing_ok=True)
+    return dead
+
+
+def _has_died(home: Home, run_id: str) -> bool:
+    path = home.lock_file(f"run-{run_id}")
+    return run_id not in _held_here and path.exists() and not is_held(path)

@@ -1,0 +1,96 @@
+"""Dagster's instance under the home folder: made once, its settings ours, releases kept in step with the register.
+
+Settings: no telemetry; no capture of what steps print, since libraries print values; nothing on the console but our
+own lines. Running a job is in `runner.py`.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import sqlalchemy
+from sqlalchemy import event
+
+from pipelines.assets.parts import RELEASES
+from pipelines.releases import Home, Register
+from pipelines.releases.home import write_whole
+from pipelines.releases.locks import hold
+
+LOCATION = "lss"
+MODULE = "pipelines.definitions"
+
+_SETTINGS = """\
+# Written by lss; read at every start.
+telemetry:
+  enabled: false
+python_logs:
+  python_log_level: CRITICAL
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+"""
+_WORKSPACE = f"""\
+load_from:
+  - python_module:
+      module_name: {MODULE}
+      location_name: {LOCATION}
+"""
+
+
+def open_instance(home: Home) -> dg.DagsterInstance:
+    """The home's instance, made on first use; its releases are those of the register.
+
+    Several first runs at once would race on making its SQLite files, so it is made under a lock.
+    """
+    folder = home.dagster
+    with hold(home.lock_file("instance")):
+        _write_settings(folder)
+        instance = dg.DagsterInstance.from_config(str(folder))
+        _share_releases(instance, home)
+    return instance
+
+
+def workspace_file(home: Home) -> Path:
+    """The file that tells `dagster` which module to load."""
+    return home.dagster / "workspace.yaml"
+
+
+def sync_less_often() -> None:
+    """Let this process's history of runs reach the disk at checkpoints and not at each of some thousand commits.
+
+    SQLite's write-ahead log stays consistent through a crash either way. A connection to each file is kept open, since
+    closing the last one is a checkpoint. The data are not in these files, and publishing syncs on its own.
+    """
+    if not event.contains(sqlalchemy.engine.Engine, "connect", _keep_open):
+        event.listen(sqlalchemy.engine.Engine, "connect", _keep_open)
+
+
+_kept: dict[str, sqlite3.Connection] = {}
+
+
+def _keep_open(connection: Any, _record: object) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    connection.execute("PRAGMA synchronous = NORMAL")
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    is_write_ahead = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    if path and is_write_ahead and path not in _kept:
+        _kept[path] = sqlite3.connect(path, check_same_thread=False)
+        _kept[path].execute("SELECT count(*) FROM sqlite_master").fetchall()
+
+
+def _write_settings(folder: Path) -> None:
+    for name, text in (("dagster.yaml", _SETTINGS), ("workspace.yaml", _WORKSPACE)):
+        path = folder / name
+        if not path.exists():
+            write_whole(path, text.encode())
+
+
+def _share_releases(instance: dg.DagsterInstance, home: Home) -> None:
+    missing = set(Register(home).releases()) - set(instance.get_dynamic_partitions(str(RELEASES.name)))
+    if missing:
+        instance.add_dynamic_partitions(str(RELEASES.name), sorted(missing))

@@ -1,0 +1,179 @@
+"""What all assets share: their key and partition, how a table becomes an asset, and what its materialization says.
+
+Metadata are names, types, counts and durations; a row or a value never is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster import AssetExecutionContext
+
+from pipelines.assets.errors import plain_errors
+from pipelines.assets.records import record_table, record_verdict
+from pipelines.assets.study import STUDY, Study
+from pipelines.derive import SqlCheck, Verdict, run_check
+
+STAGE_TAG = "lss/stage"  # tells of a step which stage of the flow it belongs to
+RELEASES = dg.DynamicPartitionsDefinition(name="releases")
+
+Columns = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TableAsset:
+    """One table of the warehouse as an asset: what a reader of the UI learns about it.
+
+    Attributes:
+        name: `schema.table`; the schema is the asset's group.
+        description: what it is and how it is made, as Markdown.
+        inputs: the tables it is made from.
+        meanings: columns with their meaning, as far as said.
+        types: columns with their type, as far as known before it is made.
+        lineage: columns with the `schema.table.column` they are made from.
+        checks: what is checked once it is made.
+        kinds: marks in the asset graph.
+    """
+
+    name: str
+    description: str
+    inputs: tuple[str, ...] = ()
+    meanings: Columns = field(default_factory=dict)
+    types: Columns = field(default_factory=dict)
+    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    checks: tuple[SqlCheck, ...] = ()
+    kinds: tuple[str, ...] = ("duckdb",)
+
+    @property
+    def stage(self) -> str:
+        """The schema, which is the stage of the flow and the asset's group."""
+        return self.name.split(".")[0]
+
+    @property
+    def spec(self) -> dg.AssetSpec:
+        """The asset as Dagster knows it."""
+        metadata: dict[str, Any] = {"table": self.name}
+        if self.types:
+            metadata["dagster/column_schema"] = column_schema(self.types, self.meanings)
+        if self.lineage:
+            metadata["dagster/column_lineage"] = _column_lineage(self.lineage)
+        return dg.AssetSpec(
+            asset_key(self.name),
+            deps=[asset_key(name) for name in self.inputs],
+            description=self.description,
+            group_name=self.stage,
+            kinds=set(self.kinds),
+            metadata=metadata,
+        )
+
+    @property
+    def check_specs(self) -> list[dg.AssetCheckSpec]:
+        """Its checks as Dagster knows them."""
+        return [
+            dg.AssetCheckSpec(
+                check.name,
+                asset=asset_key(self.name),
+                blocking=check.is_blocking,
+                description=check_description(check),
+                metadata={"kind": check.kind},
+            )
+            for check in self.checks
+        ]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table that was just made, with its rows and the seconds it took."""
+
+    name: str
+    rows: int
+    seconds: float
+
+
+Maker = Callable[[Study], Iterable[Made]]
+
+
+def tables_step(name: str, tables: Sequence[TableAsset], make: Maker) -> dg.AssetsDefinition:
+    """One step of the job that makes one table or several; each is recorded, checked and reported."""
+    described = {table.name: table for table in tables}
+
+    @dg.multi_asset(
+        name=name,
+        specs=[table.spec for table in tables],
+        check_specs=[check for table in tables for check in table.check_specs],
+        partitions_def=RELEASES,
+        required_resource_keys={STUDY},
+        op_tags={STAGE_TAG: tables[0].stage},
+    )
+    def step(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        study: Study = getattr(context.resources, STUDY)
+        with plain_errors(f"making {name.replace('__', '.')}"):
+            results = [_result(study, described[made.name], made) for made in make(study)]
+        yield from results
+
+    return step
+
+
+def asset_key(table: str) -> dg.AssetKey:
+    """`outcomes.visits` is the asset outcomes/visits."""
+    return dg.AssetKey(table.split("."))
+
+
+def step_name(table: str) -> str:
+    """`outcomes.visits` is made by the step outcomes__visits."""
+    return table.replace(".", "__")
+
+
+def column_schema(types: Columns, meanings: Columns) -> dg.TableSchema:
+    """Columns with type and meaning, as the UI shows them."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(name, kind, description=meanings.get(name)) for name, kind in types.items()]
+    )
+
+
+def checked(study: Study, check: SqlCheck) -> dg.AssetCheckResult:
+    """Run a check, note its verdict and report it; `not applicable` does not stop a run, an `error` does."""
+    verdict = run_check(study.warehouse, check)
+    record_verdict(study.warehouse, verdict)
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=asset_key(check.target),
+        passed=verdict.verdict in ("passed", "not applicable"),
+        severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
+        metadata=_facts(verdict),
+        description=check.meaning if verdict.verdict in ("failed", "error") else check.title,
+    )
+
+
+def check_description(check: SqlCheck) -> str:
+    """What a check holds and what its failure means."""
+    return f"{check.title}. When it fails: {check.meaning}"
+
+
+def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult[Any]:
+    record_table(study.warehouse, made.name, study.protocol.hash, made.rows, made.seconds)
+    verdicts = [checked(study, check) for check in table.checks]
+    return dg.MaterializeResult(
+        asset_key=asset_key(table.name),
+        metadata={
+            "dagster/row_count": made.rows,
+            "seconds": round(made.seconds, 3),
+            "protocol_hash": study.protocol.hash,
+            "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings),
+        },
+        check_results=verdicts,
+    )
+
+
+def _column_lineage(lineage: Mapping[str, Sequence[str]]) -> dg.TableColumnLineage:
+    def source(path: str) -> dg.TableColumnDep:
+        schema, table, column = path.split(".")
+        return dg.TableColumnDep(asset_key=dg.AssetKey([schema, table]), column_name=column)
+
+    return dg.TableColumnLineage({column: [source(path) for path in paths] for column, paths in lineage.items()})
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    counts = {"violations": verdict.violations, "rows_examined": verdict.rows_examined}
+    return {"verdict": verdict.verdict} | {name: count for name, count in counts.items() if count is not None}

@@ -1,0 +1,73 @@
+"""What the working file knows about itself: when each table was made, under which protocol, and what checks found.
+
+`quality.materializations` lets publishing tell a whole and consistent file from one that a partial run has changed;
+`quality.checks` is what the report and the gate before publishing read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple
+
+from pipelines.derive import Verdict
+from pipelines.warehouse import SCHEMAS, Warehouse
+
+MATERIALIZATIONS = "quality.materializations"
+CHECKS = "quality.checks"
+
+_MATERIALIZATIONS_DDL = (
+    f"CREATE TABLE IF NOT EXISTS {MATERIALIZATIONS} "
+    "(position BIGINT, table_name VARCHAR, protocol_hash VARCHAR, row_count BIGINT, seconds DOUBLE)"
+)
+_CHECKS_DDL = (
+    f"CREATE TABLE IF NOT EXISTS {CHECKS} (check_name VARCHAR, target VARCHAR, kind VARCHAR, is_blocking BOOLEAN, "
+    "verdict VARCHAR, violations BIGINT, rows_examined BIGINT, meaning VARCHAR)"
+)
+
+
+def begin_anew(warehouse: Warehouse) -> None:
+    """Drop every table but the protocol's: with other raw rows nothing that was derived holds any more."""
+    listed = warehouse.query(
+        "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
+        f"WHERE table_schema IN ({', '.join(repr(schema) for schema in SCHEMAS if schema != 'protocol')})",
+        "listing the tables of the working file",
+    )
+    for name in listed["name"]:
+        if name != MATERIALIZATIONS:
+            warehouse.run(f"DROP TABLE {name}", f"removing {name}")
+    _ensure(warehouse)
+    warehouse.run(f"DELETE FROM {MATERIALIZATIONS} WHERE table_name NOT LIKE 'protocol.%'", "forgetting derived tables")
+
+
+def record_table(warehouse: Warehouse, table: str, protocol_hash: str, rows: int, seconds: float) -> None:
+    """Note that a table was made just now."""
+    _ensure(warehouse)
+    warehouse.run(f"DELETE FROM {MATERIALIZATIONS} WHERE table_name = ?", f"noting {table}", [table])
+    warehouse.run(
+        f"INSERT INTO {MATERIALIZATIONS} SELECT coalesce(max(position), 0) + 1, ?, ?, ?, ? FROM {MATERIALIZATIONS}",
+        f"noting {table}",
+        [table, protocol_hash, rows, seconds],
+    )
+
+
+def record_verdict(warehouse: Warehouse, verdict: Verdict) -> None:
+    """Note what a check found, in place of what it found before."""
+    _ensure(warehouse)
+    warehouse.run(f"DELETE FROM {CHECKS} WHERE check_name = ?", "noting a check", [verdict.check_name])
+    warehouse.run(f"INSERT INTO {CHECKS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "noting a check", list(astuple(verdict)))
+
+
+def outdated(warehouse: Warehouse, inputs: Mapping[str, tuple[str, ...]], protocol_hash: str) -> list[str]:
+    """Tables that are missing, were made under another protocol, or before one of their inputs was made again."""
+    rows = warehouse.read(MATERIALIZATIONS) if warehouse.has(MATERIALIZATIONS) else None
+    made = {r["table_name"]: r for r in rows.to_dicts()} if rows is not None else {}
+
+    def holds(table: str) -> bool:
+        if table not in made or made[table]["protocol_hash"] != protocol_hash:
+            return False
+        return all(made[i]["position"] < made[table]["position"] for i in inputs[table] if i in made)
+
+    return [table for table in inputs if not holds(table)]
+
+
+def _ensure(warehouse: Warehouse) -> None:
+    warehouse.run(_MATERIALIZATIONS_DDL, f"making {MATERIALIZATIONS}")
+    warehouse.run(_CHECKS_DDL, f"making {CHECKS}")

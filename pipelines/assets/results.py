@@ -1,0 +1,40 @@
+"""One asset for each registered analysis: its result table, stamped with the release and the effective protocol."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+import polars as pl
+
+from pipelines.analyses import Analysis
+from pipelines.assets.parts import Made, TableAsset, step_name, tables_step
+from pipelines.assets.study import Study
+
+_STAMP = {
+    "release": "The release that the number was made from",
+    "protocol_hash": "SHA-256 of the effective protocol, overrides included",
+}
+
+
+def result_assets(analyses: Mapping[str, Analysis]) -> list[dg.AssetsDefinition]:
+    """The assets of `results.*`."""
+    return [_result_asset(f"results.{name}", entry) for name, entry in analyses.items()]
+
+
+def _result_asset(table: str, entry: Analysis) -> dg.AssetsDefinition:
+    described = TableAsset(
+        table,
+        f"**{entry.title}**\n\n{entry.method}",
+        inputs=entry.inputs,
+        meanings=_STAMP | dict(entry.columns),
+        kinds=("python", "duckdb"),
+    )
+
+    def make(study: Study) -> Iterator[Made]:
+        start = time.monotonic()
+        frame = entry.run({name: study.warehouse.read(name) for name in entry.inputs}, study.protocol)
+        stamp = (pl.lit(study.release.name).alias("release"), pl.lit(study.protocol.hash).alias("protocol_hash"))
+        rows = study.warehouse.write(table, frame.select(*stamp, pl.all()))
+        yield Made(table, rows, time.monotonic() - start)
+
+    return tables_step(step_name(table), [described], make)

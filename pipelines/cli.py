@@ -1,0 +1,307 @@
+"""The `lss` command: what each subcommand asks of the rooms, what it prints and how it exits.
+
+Heavy libraries load inside the command that needs them, so that `lss check` starts at once. Exit codes: 0 done, 2 wrong
+usage, 3 release refused, 4 a blocking check failed, 1 anything else; an error is one or two plain lines.
+"""
+
+import logging
+import os
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipelines.protocol import Protocol
+    from pipelines.releases import Home
+
+REFUSED = 3
+CHECK_FAILED = 4
+
+app = typer.Typer(
+    name="lss",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Pain, walking distance and time to treatment failure by treatment tier in lumbar spinal stenosis: "
+    "from a release folder to a committee report.",
+    epilog="Start with: lss demo",
+)
+
+
+class AnalysisSet(StrEnum):
+    """Which analyses a run makes."""
+
+    CORE = "core"
+    FULL = "full"
+
+
+class Engine(StrEnum):
+    """What runs the SQL."""
+
+    DUCKDB = "duckdb"
+
+
+class FileFormat(StrEnum):
+    """How simulated tables are written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class Stop(Exception):
+    """The command ends here with this exit code; the message is for standard error."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+ReleaseDir = Annotated[Path, typer.Argument(help="Folder with manifest.toml and four tables.", show_default=False)]
+ReleaseName = Annotated[str, typer.Argument(help="Name of a release that was run.", show_default=False)]
+ProtocolFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--protocol",
+        exists=True,
+        dir_okay=False,
+        help="Study protocol; by default the one that comes with lss.",
+        show_default=False,
+    ),
+]
+ProtocolName = Annotated[
+    str | None,
+    typer.Option("--protocol", help="Name of the protocol, where a release was run with several.", show_default=False),
+]
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"lss-outcomes {version('lss-outcomes')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LSS_HOME",
+            help="Where runs keep their files; by default lss-home in the current folder.",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; it may show values.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Note the options that all commands share."""
+    context.obj = home
+    if debug:
+        os.environ["LSS_DEBUG"] = "1"
+
+
+@app.command()
+def demo(context: typer.Context) -> None:
+    """Run the whole job on the bundled synthetic release."""
+    from pipelines.resources import sample_release
+
+    _run(context, sample_release(), None, None)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    release_dir: ReleaseDir,
+    protocol: ProtocolFile = None,
+    analysis_set: Annotated[
+        AnalysisSet | None,
+        typer.Option(help="core: the primary questions; full: sensitivity analyses too.", show_default=False),
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="What runs the SQL.")] = Engine.DUCKDB,
+) -> None:
+    """Run the whole job: from a release folder to a published snapshot and the committee report."""
+    _run(context, release_dir, protocol, analysis_set)
+
+
+@app.command()
+def check(release_dir: ReleaseDir, protocol: ProtocolFile = None) -> None:
+    """Hold a release against contract, de-identification guard and row rules; writes nothing."""
+    from pipelines.console import show_table
+    from pipelines.ingest import check_release
+
+    found = check_release(release_dir, _protocol(protocol, None))
+    show_table(f"Release {found.release}", found.counts.columns, found.counts.iter_rows(named=True))
+    print()
+    if found.violated.is_empty():
+        print("No row rule is violated.")
+    else:
+        columns = ["rule", "table_name", "severity", "violations", "reason"]
+        show_table("Row rules that are violated", columns, found.violated.iter_rows(named=True))
+
+
+@app.command()
+def simulate(
+    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    patients: Annotated[int, typer.Option(help="Number of patients.", min=1)] = 600,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers: the same seed gives the same cohort.")] = 1,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the tables.")] = FileFormat.CSV,
+) -> None:
+    """Make a synthetic release with known truth (truth.json)."""
+    from pipelines.simulate import simulate as write_release
+
+    write_release(out_dir, patients, seed, file_format.value)
+    print(f"release: {out_dir.absolute()}")
+
+
+@app.command()
+def report(context: typer.Context, release: ReleaseName, protocol: ProtocolName = None) -> None:
+    """Render the committee report again from the published snapshot."""
+    from pipelines.assets.report_files import write_report
+    from pipelines.releases import Register
+    from pipelines.releases.locks import hold
+
+    home = _home(context)
+    name = protocol or Register(home).find(release).protocol
+    with hold(home.lock_file(f"release-{release}"), lambda: _say(f"a run holds release {release}; waiting for it")):
+        paths = write_report(home, release, name)
+    print(f"report: {paths['html']}")
+    print(f"pdf: {paths['pdf']}")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    release: ReleaseName,
+    out_dir: Annotated[Path, typer.Argument(help="Folder for the files.", show_default=False)],
+    protocol: ProtocolName = None,
+) -> None:
+    """Write the result tables as Parquet and CSV; small counts are in them, so they stay on the protected side."""
+    from pipelines.releases.export import export_results
+
+    names = export_results(_home(context), release, out_dir, protocol)
+    print(f"{len(names)} tables, each as Parquet and CSV: {out_dir.absolute()}")
+
+
+@app.command()
+def ui(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to listen on; the UI has no password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 3000,
+) -> None:
+    """Open Dagster's UI on this home, with the daemon that runs schedules; Ctrl-C ends both."""
+    from pipelines.assets.instance import LOCATION, open_instance, workspace_file
+    from pipelines.assets.jobs import JOB
+
+    home = _home(context)
+    open_instance(home).dispose()
+    os.environ |= {"LSS_HOME": str(home.path), "DAGSTER_HOME": str(home.dagster)}
+    print(f"http://{host}:{port}/locations/{LOCATION}/jobs/{JOB}  (Ctrl-C ends it)", flush=True)
+    command = ["-m", "dagster", "dev", "--workspace", str(workspace_file(home)), "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *command, "--log-level", "warning"])
+
+
+def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analysis_set: AnalysisSet | None) -> None:
+    """Check and register the release, run the job and say where its files are."""
+    from pipelines.ingest import check_release
+    from pipelines.ingest.manifest import load_manifest
+    from pipelines.releases import Register
+    from pipelines.releases.register import registered
+
+    home = _home(context)
+    protocol = _protocol(protocol_file, analysis_set)
+    manifest = load_manifest(folder)
+    check_release(folder, protocol)
+    Register(home).add(registered(manifest.release, folder, manifest.manifest_sha256, protocol.name, protocol_file))
+    config = {"analysis_set": analysis_set.value} if analysis_set else {}
+    _run_job(home, manifest.release, config)
+    _say_where(home, manifest.release, protocol.name)
+
+
+def _run_job(home: "Home", release: str, config: dict[str, Any]) -> None:
+    from pipelines.assets.jobs import JOB
+    from pipelines.assets.runner import Watcher, run_release
+    from pipelines.console import stage_progress
+    from pipelines.definitions import build_defs
+
+    job = build_defs(home).resolve_job_def(JOB)
+    with stage_progress() as progress:
+        watcher = Watcher(progress.plan, progress.begun, progress.ended)
+        finished = run_release(home, release, job, config, watcher)
+    codes = {"refused": REFUSED, "check failed": CHECK_FAILED, "failed": 1}
+    if finished.outcome != "done":
+        raise Stop(finished.sentence, codes[finished.outcome])
+
+
+def _say_where(home: "Home", release: str, protocol: str) -> None:
+    from pipelines.assets.report_files import report_files
+
+    paths = report_files(home, release, protocol)
+    print(f"snapshot: {home.snapshot_file(release, protocol)}")
+    print(f"report: {paths['html']}")
+    print(f"pdf: {paths['pdf']}")
+
+
+def _home(context: typer.Context) -> "Home":
+    from pipelines.releases import find_home
+
+    return find_home(context.obj)
+
+
+def _protocol(file: Path | None, analysis_set: AnalysisSet | None) -> "Protocol":
+    from pipelines.protocol import load_protocol
+    from pipelines.resources import default_protocol_file
+
+    protocol = load_protocol(file or default_protocol_file())
+    return protocol.with_overrides({"analysis_set": analysis_set.value}) if analysis_set else protocol
+
+
+def _say(sentence: str) -> None:
+    print(f"lss: {sentence}", file=sys.stderr)
+
+
+def _code(error: Exception) -> int:
+    from pipelines.ingest.errors import ReleaseRefused
+    from pipelines.releases import NameTaken
+
+    if isinstance(error, Stop):
+        return error.code
+    return REFUSED if isinstance(error, ReleaseRefused | NameTaken) else 1
+
+
+def _sentence(error: Exception) -> str:
+    """Our own errors speak for themselves; others are named by kind, since their texts may hold values."""
+    is_ours = isinstance(error, Stop) or type(error).__module__.startswith("pipelines.")
+    if is_ours:
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"an unforeseen {type(error).__name__}; run the command again with lss --debug to see where"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit with its code."""
+    logging.basicConfig(format="lss: %(message)s", level=logging.ERROR)
+    logging.getLogger("lss").setLevel(logging.WARNING)
+    try:
+        code = app(arguments, standalone_mode=False)
+    except KeyboardInterrupt:
+        _say("stopped; what was published before is untouched")
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("LSS_DEBUG"):
+            traceback.print_exc()
+        usage = getattr(error, "format_message", None)  # what typer raises for wrong usage
+        if usage:
+            _say(f"{usage()}\nTry: lss --help")
+            sys.exit(2)
+        _say(_sentence(error))
+        sys.exit(_code(error))
+    sys.exit(code if isinstance(code, int) else 0)

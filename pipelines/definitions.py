@@ -1,0 +1,64 @@
+"""The one place where Dagster objects are gathered. What each is and does belongs in `assets/`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipelines.analyses import ANALYSES, Analysis
+from pipelines.assets.checks import sort_checks, waiting_checks
+from pipelines.assets.derived import sql_assets
+from pipelines.assets.jobs import quarterly_schedule, report_job
+from pipelines.assets.published import published_assets
+from pipelines.assets.results import result_assets
+from pipelines.assets.sources import ABOUT, source_assets
+from pipelines.assets.study import STUDY, study_resource
+from pipelines.derive import load_tables
+from pipelines.releases import Home, find_home
+from pipelines.resources import sql_folder
+
+
+def build_defs(
+    home: Home | None = None,
+    sql: Path | None = None,
+    analyses: Mapping[str, Analysis] = ANALYSES,
+    resources: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """All assets, checks, the job and the schedule over a home folder.
+
+    Args:
+        home: where runs work; by default that of `LSS_HOME`.
+        sql: the folder of SQL files; by default the one that travels with the package.
+        analyses: the register of result tables.
+        resources: resources in place of the usual ones, for tests.
+
+    Raises:
+        DeriveError: a SQL file is not usable.
+    """
+    home = home or find_home()
+    tables = load_tables(sql or sql_folder())
+    checks = sort_checks(sql or sql_folder(), tables)
+    inputs: dict[str, tuple[str, ...]] = dict.fromkeys(ABOUT, ())
+    inputs |= {table.name: table.depends_on for table in tables}
+    inputs |= {f"results.{name}": entry.inputs for name, entry in analyses.items()}
+    job = report_job()
+    return dg.Definitions(
+        assets=[
+            *source_assets(checks.with_table),
+            *sql_assets(tables, checks.with_table),
+            *result_assets(analyses),
+            *published_assets(inputs),
+        ],
+        asset_checks=waiting_checks(checks),
+        jobs=[job],
+        schedules=[quarterly_schedule(home, job)],
+        resources={STUDY: study_resource(home), **(resources or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What `dagster` and `lss ui` load."""
+    return build_defs()
