@@ -33,11 +33,11 @@ _WALKS = (
     _Walk("treadmill", 900.0, 0.72, 0.85, 3),
     _Walk("six_minute_walk", 360.0, 0.95, 1.15, 5),
 )
-_SCORES = ("nrs_leg", "nrs_back", "odi", "zcq_symptom", "zcq_function", "zcq_satisfaction", "eq5d_3l")
+SCORES = ("nrs_leg", "nrs_back", "odi", "zcq_symptom", "zcq_function", "zcq_satisfaction", "eq5d_3l")
 _CHOSEN_BY = 3  # the first three scores are always there at baseline: the choice of a tier looked at them
-_SATISFACTION = _SCORES.index("zcq_satisfaction")
+_SATISFACTION = SCORES.index("zcq_satisfaction")
 _UNITS = pl.Series(["points"] * 6 + ["index"])
-_INSTRUMENTS = pl.Series([*_SCORES, *(walk.instrument for walk in _WALKS)])
+_INSTRUMENTS = pl.Series([*SCORES, *(walk.instrument for walk in _WALKS)])
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _occasions(block: Block, rng: np.random.Generator) -> _Occasions:
 
 
 def _questionnaires(block: Block, occasions: _Occasions, rng: np.random.Generator) -> pl.DataFrame:
-    values = _score_values(block, rng)
+    values = score_values(block, rng)
     answered = rng.random(values.shape) < _ITEM_ANSWERED
     answered[:, 0, :_CHOSEN_BY] = True
     answered[:, 0, _SATISFACTION] = False
@@ -101,18 +101,22 @@ def _questionnaires(block: Block, occasions: _Occasions, rng: np.random.Generato
     )
 
 
-def _score_values(block: Block, rng: np.random.Generator) -> Array:
+def score_values(block: Block, rng: np.random.Generator) -> Array:
     """Questionnaire scores (patients × occasions × instruments), the recorded baseline first."""
     p, v = block.patients, block.levels
     odi = np.column_stack([p.odi, as_odi(v.odi)])
-    true_odi = np.column_stack([p.true_odi, v.odi]) - 43
-    true_leg = np.column_stack([p.true_leg, v.nrs_leg]) - 6.5
+    odi_change = np.column_stack([np.zeros(p.size), v.odi - p.true_odi[:, None]])
+    leg_change = np.column_stack([np.zeros(p.size), v.nrs_leg - p.true_leg[:, None]])
+    odi_before, leg_before = (p.true_odi - 43)[:, None], (p.true_leg - 6.5)[:, None]
+    grade = (p.stenosis_grade - 1.6)[:, None]
     own = rng.standard_normal((3, p.size, 1))
     noise = rng.standard_normal((4, *odi.shape))
-    symptom = 3.15 + 0.022 * true_odi + 0.09 * true_leg + 0.30 * own[0] + 0.22 * noise[0]
-    function = 2.52 + 0.018 * true_odi + 0.03 * true_leg + 0.25 * own[1] + 0.20 * noise[1]
-    grade = (p.stenosis_grade - 1.6)[:, None]
-    utility = 0.46 - 0.0095 * true_odi - 0.06 * grade + 0.12 * own[2] + 0.10 * noise[2]
+    symptom = 3.19 + 0.020 * odi_before + 0.08 * leg_before + 0.12 * grade + 0.022 * odi_change + 0.09 * leg_change
+    symptom = symptom + 0.30 * own[0] + 0.22 * noise[0]
+    function = 2.54 + 0.016 * odi_before + 0.02 * leg_before + 0.08 * grade + 0.020 * odi_change + 0.03 * leg_change
+    function = function + 0.25 * own[1] + 0.20 * noise[1]
+    utility = 0.455 - 0.0065 * odi_before - 0.02 * (p.true_back - 6.2)[:, None] - 0.10 * grade - 0.012 * odi_change
+    utility = utility + 0.12 * own[2] + 0.10 * noise[2]
     improvement = (odi[:, [0]] - odi) / np.maximum(odi[:, [0]], 10)
     satisfaction = 2.3 - 1.1 * improvement + 0.45 * noise[3]
     return np.stack(
@@ -154,7 +158,7 @@ def _walking_tests(block: Block, occasions: _Occasions, place: int, rng: np.rand
         {
             "who": who,
             "day": occasions.day[who, occasion],
-            "item": pl.repeat(len(_SCORES) + place, who.size, dtype=pl.Int64, eager=True),
+            "item": pl.repeat(len(SCORES) + place, who.size, dtype=pl.Int64, eager=True),
             "value": np.rint(np.minimum(seconds, walk.limit_s) * speed),
             "unit": pl.repeat("m", who.size, eager=True),
             "mode": pl.repeat("clinic", who.size, eager=True),

@@ -98,14 +98,14 @@ def _escalation_pull(patients: Patients, site_effect: Array, settings: Settings)
     """Log hazard ratio of escalation. Earlier surgery 1.65: Deyo 2011; fewer reoperations with age and comorbidity."""
     return (
         0.50 * (patients.prior_lumbar_surgery - 0.12)
-        - 0.015 * (patients.age_years - 70)
+        - 0.030 * (patients.age_years - 70)
         - 0.08 * (patients.comorbidity_count - 2)
         + 0.20 * (patients.current_smoker - 0.12)
         + 0.20 * (patients.opioid_use - 0.25)
         + 0.25 * (patients.spondylolisthesis - 0.32)
         + 0.15 * (patients.stenosis_grade - 1.6)
         + 0.10 * (patients.nrs_leg - 6.5)
-        + 0.010 * (patients.odi - 43)
+        + 0.008 * (patients.odi - 43)
         + settings.hazards.frailty * patients.need
         + 0.5 * settings.unmeasured * patients.unmeasured
         + site_effect

@@ -105,7 +105,7 @@ def _treatments_extra(tables: dict[str, pl.DataFrame], dirt: float, rng: np.rand
     misspelt = _copies(rows, 0.1 * dirt, "w", rng).with_columns(
         tier=pl.lit("laminektomy"), code=pl.lit(None, pl.String), code_system=pl.lit(None, pl.String)
     )
-    after = _after_death(tables, 2 * dirt, rng).select(
+    after = _after_death(tables, 4 * dirt, rng).select(
         pl.concat_str("patient_id", pl.lit("-t99")).alias("treatment_id"),
         "patient_id",
         "day",
@@ -131,9 +131,10 @@ def _stranger() -> pl.Expr:
 
 
 def _after_death(tables: dict[str, pl.DataFrame], share: float, rng: np.random.Generator) -> pl.DataFrame:
+    """A day of care thirty days after death, for a share of those who died: billing lags, or the wrong patient."""
     deaths = tables["events"].filter(pl.col("event") == "death")
     ends = tables["patients"].select("patient_id", "administrative_end_day").unique("patient_id", maintain_order=True)
-    late = deaths.filter(_some(deaths, 10 * share, rng)).join(ends, on="patient_id", how="left", maintain_order="left")
+    late = deaths.filter(_some(deaths, share, rng)).join(ends, on="patient_id", how="left", maintain_order="left")
     day = pl.col("day") + 30
     return late.filter(day <= pl.col("administrative_end_day")).select("patient_id", day=day)
 
@@ -188,7 +189,7 @@ def _assessments_astray(tables: dict[str, pl.DataFrame], dirt: float, rng: np.ra
     late = late.with_columns(day=pl.col("administrative_end_day") + 7).unique(
         ["patient_id", "instrument"], maintain_order=True
     )
-    after = _after_death(tables, dirt, rng).with_columns(
+    after = _after_death(tables, 4 * dirt, rng).with_columns(
         instrument=pl.lit("nrs_leg"), value=pl.lit(5.0), unit=pl.lit("points"), mode=pl.lit("phone"),
         duration_s=pl.lit(None, pl.Int64), stop_reason=pl.lit(None, pl.String),
     )  # fmt: skip
@@ -203,12 +204,12 @@ def _events_extra(tables: dict[str, pl.DataFrame], dirt: float, rng: np.random.G
     again = rows.filter(_some(rows, 2 * dirt, rng))
     unknown = rows.filter(_some(rows, 0.3 * dirt, rng)).with_columns(event=pl.lit("fall"))
     stranger = rows.filter(_some(rows, 0.3 * dirt, rng)).with_columns(patient_id=_stranger())
-    after = _after_death(tables, dirt, rng).with_columns(event=pl.lit("readmission"))
+    after = _after_death(tables, 4 * dirt, rng).with_columns(event=pl.lit("readmission"))
     tables["events"] = pl.concat([rows, again, unknown, stranger, after])
 
 
-def _second_export(tables: dict[str, pl.DataFrame], dirt: float, rng: np.random.Generator) -> None:
-    """Put the extra rows where the patient's other rows are, so that neighbours do not give them away."""
+def _in_patients_order(tables: dict[str, pl.DataFrame], dirt: float, rng: np.random.Generator) -> None:
+    """Move the extra rows to the patient's other rows; of rows on one day they come last."""
     place = dict(zip(tables["patients"]["patient_id"], range(tables["patients"].height), strict=True))
     for name in ("treatments", "assessments", "events"):
         at = ("SM-" + pl.col("patient_id").str.slice(3)).replace_strict(place, default=-1, return_dtype=pl.Int64)
@@ -228,5 +229,5 @@ _FLAWS: tuple[Flaw, ...] = (
     _events_extra,
     _patients_impossible,
     _patients_twice,
-    _second_export,
+    _in_patients_order,
 )

@@ -8,7 +8,7 @@ from pipelines.simulate.course import STEPS, YEAR
 from pipelines.simulate.population import Array, IntArray
 from pipelines.simulate.settings import Settings
 
-_HARMS = (
+_HARM_SHARES = (
     ("readmission", 0.45),
     ("infection", 0.14),
     ("dural_tear", 0.12),
@@ -17,6 +17,7 @@ _HARMS = (
     ("thromboembolism", 0.07),
     ("other_complication", 0.10),
 )
+HARMS = tuple(event for event, _ in _HARM_SHARES)
 _HARM_DAYS = 90
 
 _Events = tuple[IntArray, IntArray, str]  # whose, day from enrolment, word
@@ -55,17 +56,17 @@ def _harms(block: Block, settings: Settings, rng: np.random.Generator) -> list[_
     p, course = block.patients, block.course
     share = np.array(settings.hazards.harm_90_days.values)
     shift = 0.18 * (p.comorbidity_count - 2) + 0.015 * (p.age_years - 70) + block.sites.log_harm[block.treating_site]
-    cumulative = np.cumsum([weight for _, weight in _HARMS])
+    cumulative = np.cumsum([weight for _, weight in _HARM_SHARES])
     parts = []
     for step in range(STEPS + 1):
         tier = block.tier if step == 0 else course.step_tier[:, step - 1]
         begins = np.zeros(p.size, dtype=np.int64) if step == 0 else course.step_day[:, step - 1]
         ends = course.death_day if step == STEPS else np.minimum(course.death_day, course.step_day[:, step])
         odds = share[np.maximum(tier, 0)] / (1 - share[np.maximum(tier, 0)]) * np.exp(shift)
-        kind = np.minimum(np.searchsorted(cumulative, rng.random(p.size)), len(_HARMS) - 1)
+        kind = np.minimum(np.searchsorted(cumulative, rng.random(p.size)), len(HARMS) - 1)
         day = begins + 1 + np.floor((_HARM_DAYS - 1) * rng.random(p.size) ** 2.5).astype(np.int64)
         happens = (tier >= 0) & (rng.random(p.size) < odds / (1 + odds)) & (day < ends)
-        for place, (event, _) in enumerate(_HARMS):
+        for place, event in enumerate(HARMS):
             who = np.flatnonzero(happens & (kind == place))
             parts.append((who, block.follow_up.start_day[who] + day[who], event))
     return parts

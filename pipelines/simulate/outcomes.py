@@ -19,14 +19,14 @@ _KNOTS = np.array([0, 42, 91, 182, 365, 730, 1825])
 _REACHED = np.array(
     [
         [0, 0.60, 0.90, 1.00, 1.00, 0.95, 0.90],
-        [0, 1.90, 1.55, 1.20, 1.00, 0.90, 0.85],
+        [0, 2.35, 1.85, 1.30, 1.00, 0.90, 0.85],
         [0, 0.75, 0.90, 1.00, 1.00, 0.95, 0.90],
         [0, 0.70, 0.90, 1.00, 1.00, 0.95, 0.90],
         [0, 0.50, 0.80, 0.95, 1.00, 1.00, 0.95],
     ]
 )
 _LATER_TIER_SHARE = 0.85  # a tier reached by escalation does a little less than the same tier at the start
-_RESPONSE_SD = {"nrs_leg": 1.7, "nrs_back": 1.6, "odi": 11.0, "walking": 0.45, "speed": 0.05}
+_RESPONSE_SD = {"nrs_leg": 1.8, "nrs_back": 1.7, "odi": 13.0, "walking": 0.45, "speed": 0.05}
 _PROGNOSIS_SD = {"nrs_leg": 2.2, "nrs_back": 2.2, "odi": 15.0, "walking": -0.6, "speed": -0.1}
 
 

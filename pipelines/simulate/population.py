@@ -121,19 +121,19 @@ def draw_patients(size: int, locations: dict[str, float], log_time_shift: float,
     z_odi = latent(0.62, (0.15, z_leg), (0.20, z_back))
     leg = locations["nrs_leg"] + np.sqrt(2.25**2 - WITHIN_PERSON_SD["nrs_leg"] ** 2) * z_leg
     back = locations["nrs_back"] + np.sqrt(2.30**2 - WITHIN_PERSON_SD["nrs_back"] ** 2) * z_back
-    odi = locations["odi"] + np.sqrt(15.8**2 - WITHIN_PERSON_SD["odi"] ** 2) * z_odi
+    odi = locations["odi"] + np.sqrt(14.6**2 - WITHIN_PERSON_SD["odi"] ** 2) * z_odi
     grade = np.digitize(z_grade + locations["stenosis_grade"], [0.0, 1.0, 2.0]).astype(np.float64)
     levels = 1 + np.digitize(latent(0.10, (0.25, z_grade)) + locations["stenotic_levels"], [0.6, 1.6, 2.6])
     walk = latent(0.0)
     log_time = (
-        5.85
+        5.80
         + log_time_shift
         - 0.016 * (odi - 43)
-        - 0.15 * (grade - 1.6)
+        - 0.20 * (grade - 1.6)
         - 0.012 * (age - 70)
         - 0.012 * (bmi - 29)
         - 0.04 * (leg - 6.5)
-        + 0.72 * walk
+        + 0.82 * walk
     )
     log_speed = (
         0.02 - 0.008 * (age - 70) - 0.006 * (bmi - 29) - 0.02 * (comorbidity - 2) + 0.08 * walk + 0.17 * latent(0.0)

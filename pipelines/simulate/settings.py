@@ -79,10 +79,10 @@ class Effects(_Part):
     `speed` are logarithms of multipliers of the time to stop and of walking speed.
     """
 
-    nrs_leg: PerTier = _tiers(-0.9, -1.2, -2.9, -3.2, -3.5)
-    nrs_back: PerTier = _tiers(-0.5, -0.8, -2.2, -2.0, -3.0)
-    odi: PerTier = _tiers(-4.0, -5.0, -15.0, -18.0, -20.0)
-    walking: PerTier = _tiers(0.38, 0.12, 0.60, 0.60, 0.50)
+    nrs_leg: PerTier = _tiers(-1.02, -1.18, -3.70, -3.42, -4.29)
+    nrs_back: PerTier = _tiers(-0.60, -0.79, -2.95, -2.11, -3.67)
+    odi: PerTier = _tiers(-3.96, -4.26, -17.99, -18.06, -24.32)
+    walking: PerTier = _tiers(0.322, 0.027, 0.698, 0.570, 0.532)
     speed: PerTier = _tiers(0.03, 0.02, 0.05, 0.05, 0.04)
 
 
@@ -94,12 +94,12 @@ class Hazards(_Part):
     """
 
     kind: Literal["weibull", "proportional", "crossing", "equal"] = "weibull"
-    yearly_rate: PerTier = _tiers(0.10, 0.14, 0.025, 0.020, 0.018)
-    shape: PerTier = _tiers(0.95, 0.85, 0.75, 0.75, 0.75)
+    yearly_rate: PerTier = _tiers(0.0927, 0.0767, 0.0211, 0.0105, 0.0060)
+    shape: PerTier = _tiers(0.87, 0.73, 0.75, 0.75, 0.75)
     frailty: float = Field(default=0.5, ge=0)
     death_at_70: float = Field(default=0.0175, ge=0)  # a year
     perioperative_death: PerTier = _tiers(0, 0, 0.0005, 0.0035, 0.0035)
-    harm_90_days: PerTier = _tiers(0.006, 0.012, 0.019, 0.070, 0.110)
+    harm_90_days: PerTier = _tiers(0.005, 0.011, 0.015, 0.056, 0.100)
     opioid_start: PerTier = _tiers(0.09, 0.10, 0.07, 0.07, 0.08)  # a year, among patients not using opioids
     negative_control: float = Field(default=0.05, ge=0)  # a year, whatever the tier
 
@@ -142,8 +142,8 @@ class Settings(_Part):
     log_time_shift: float = 0.0  # moves every walking time, and with it the share at the ceiling
     follow_up: FollowUpPlan = FollowUpPlan()
     sites: Sites = Sites()
-    dirt: Share = 0.0
-    code_share: Share = 0.3
+    dirt: Share = 0.005  # rate of flaws in the records; see `dirt.py`
+    code_share: Share = 0.3  # treatments that come as a code instead of a tier
 
 
 def settings_from(settings: Settings | str | None) -> Settings:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pipelines.protocol import Contrast, Protocol, load_protocol
 from pipelines.resources import default_protocol_file
@@ -29,8 +30,9 @@ from pipelines.simulate.follow_up import NOMINAL_DAYS, visit_days
 from pipelines.simulate.indication import indication_model
 from pipelines.simulate.outcomes import Levels, as_nrs, as_odi, latent_levels
 from pipelines.simulate.population import Array, draw_patients
-from pipelines.simulate.settings import TIERS, Settings
+from pipelines.simulate.settings import TIERS, Settings, settings_from
 from pipelines.simulate.sites import draw_sites, site_model
+from pipelines.simulate.truth_dropout import dropout_deltas
 from pipelines.simulate.truth_estimates import ArmSums, ContrastSums, arm_sums, contrast_rows, outcome_moments
 
 POPULATIONS = ("ate", "att", "overlap")
@@ -71,7 +73,7 @@ def truth_document(patients: int, seed: int, settings: Settings, truth_patients:
             most 250,000 (Monte Carlo errors of a tenth of `study_se`).
     """
     size = truth_patients or min(max(50 * patients, _FEWEST), _MOST)
-    return {
+    document: dict[str, Any] = {
         "settings": {
             "patients": patients,
             "seed": seed,
@@ -89,13 +91,33 @@ def truth_document(patients: int, seed: int, settings: Settings, truth_patients:
         ),
         "truth": list(truth_rows(settings, size)),
     }
+    if settings.follow_up.dropout == "mnar":
+        document["dropout_deltas"] = dropout_deltas(settings, size, _TRUTH_SEED)
+    return document
 
 
 def write_truth(path: Path, document: dict[str, Any]) -> None:
     """Write `truth.json`, one row a line."""
-    rows = ",\n    ".join(json.dumps(row) for row in document["truth"])
-    head = json.dumps({"settings": document["settings"], "about": document["about"]}, indent=2)
-    path.write_text(f'{head[:-2]},\n  "truth": [\n    {rows}\n  ]\n}}\n', encoding="utf-8")
+    head = {key: value for key, value in document.items() if not isinstance(value, list)}
+    lists = [
+        f'  "{key}": [\n    ' + ",\n    ".join(json.dumps(row) for row in rows) + "\n  ]"
+        for key, rows in document.items()
+        if isinstance(rows, list)
+    ]
+    path.write_text(",\n".join([json.dumps(head, indent=2)[:-2], *lists]) + "\n}\n", encoding="utf-8")
+
+
+def truth_frame(settings: Settings | str | None = None, size: int = _MOST) -> pl.DataFrame:
+    """All true values of these settings as a frame, for studies that hold estimates against them.
+
+    Returns:
+        contrast, tier, reference, endpoint, outcome, population, horizon_days, window, measure, value, tier_value,
+        reference_value, monte_carlo_se, study_se (see `truth_document`; null where a column does not apply).
+    """
+    return pl.DataFrame(list(truth_rows(settings_from(settings), size)), infer_schema_length=None).select(
+        "contrast", "tier", "reference", "endpoint", "outcome", "population", "horizon_days", "window", "measure",
+        "value", "tier_value", "reference_value", "monte_carlo_se", "study_se",
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=16)
