@@ -5,6 +5,7 @@ How a format is read stands in its own module; types and rows are judged elsewhe
 
 from pathlib import Path
 
+from pipelines.ingest.compression import COMPRESSIONS, unpacked
 from pipelines.ingest.delimited import read_delimited
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import MANIFEST, TableFiles, read_file
@@ -41,7 +42,13 @@ def hold_row_count(files: list[FileTable], entry: TableFiles) -> None:
 
 
 def _read(data: bytes, file: str) -> FileTable:
-    reader = _READERS.get(Path(file).suffix.lower())
+    name = Path(file)
+    if name.suffix.lower() in COMPRESSIONS:
+        data = unpacked(data, name.suffix.lower(), file)
+        name = Path(name.stem)
+    reader = _READERS.get(name.suffix.lower())
     if reader is None:
-        raise ReleaseRefused(f"{file} is of a kind that is not read here; hand over .csv or .parquet")
+        raise ReleaseRefused(
+            f"{file} is of a kind that is not read here; hand over .csv, .csv.gz, .csv.zst or .parquet files"
+        )
     return with_plain_text(reader(data, file))

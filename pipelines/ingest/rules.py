@@ -156,9 +156,9 @@ def _patient_rules() -> Iterator[Rule]:
 
 def _treatment_rules() -> Iterator[Rule]:
     tier, code, system = pl.col("tier"), pl.col("code"), pl.col("code_system")
-    mapped = pl.col("code_tier")
+    mapped, is_foreign = pl.col("code_tier"), pl.col("is_foreign_code")
     yield Rule(
-        "treatments.tier.missing", "treatments", "tier", tier.is_null() & code.is_null(),
+        "treatments.tier.missing", "treatments", "tier", tier.is_null() & ~pl.col(unreadable("tier")) & code.is_null(),
         "neither tier nor code is given; give one of them",
     )  # fmt: skip
     yield Rule(
@@ -167,11 +167,11 @@ def _treatment_rules() -> Iterator[Rule]:
     )  # fmt: skip
     yield Rule(
         "treatments.code.unknown", "treatments", "code",
-        code.is_not_null() & system.is_not_null() & mapped.is_null() & tier.is_null(),
+        code.is_not_null() & system.is_not_null() & mapped.is_null() & tier.is_null() & ~is_foreign,
         "the code stands in no code list as a treatment of the lumbar spine; give the tier, or have the code added",
     )  # fmt: skip
     yield Rule(
-        "treatments.code.not_in_protocol", "treatments", "code", pl.col("is_foreign_code") & tier.is_null(),
+        "treatments.code.not_in_protocol", "treatments", "code", is_foreign & tier.is_null(),
         "the code means a tier that this study's protocol does not have; give a tier of the protocol, or other",
     )  # fmt: skip
     yield Rule(
@@ -202,9 +202,9 @@ def _assessment_rules(protocol: Protocol) -> Iterator[Rule]:
         return
     duration, reason, limit = pl.col("duration_s"), pl.col("stop_reason"), pl.col("time_limit_s")
     for column in ("duration_s", "stop_reason"):
-        is_unread = pl.col(unreadable(column)) if column == "duration_s" else pl.lit(False)
+        is_empty = pl.col(column).is_null() & ~pl.col(unreadable(column))
         yield Rule(
-            f"assessments.{column}.missing", table, column, is_walking & pl.col(column).is_null() & ~is_unread,
+            f"assessments.{column}.missing", table, column, is_walking & is_empty,
             f"a walking test without {column}; it cannot be told whether the test ended at its time limit",
         )  # fmt: skip
     yield Rule(

@@ -168,7 +168,9 @@ def test_an_unknown_kind_of_file(release, protocol: Protocol) -> None:
         events=f"files = ['events.xlsx']\nrows = 2\nsha256 = ['{hashlib.sha256(b'x').hexdigest()}']\n"
     )
     (folder / "events.xlsx").write_bytes(b"x")
-    assert refusal(folder, protocol) == ("events.xlsx is of a kind that is not read here; hand over .csv or .parquet")
+    assert refusal(folder, protocol) == (
+        "events.xlsx is of a kind that is not read here; hand over .csv, .csv.gz, .csv.zst or .parquet files"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- columns

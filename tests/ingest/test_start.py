@@ -1,0 +1,23 @@
+"""`lss check` starts at once: checking a release loads neither Dagster nor the models nor the libraries they need."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from pipelines.ingest import check_release
+from pipelines.protocol import load_protocol
+from pipelines.resources import default_protocol_file
+check_release(Path(sys.argv[1]), load_protocol(default_protocol_file()))
+heavy = {"dagster", "pandas", "pandera", "duckdb", "matplotlib", "scipy", "lifelines", "statsmodels", "pyarrow"}
+loaded = heavy & set(sys.modules) | {name for name in sys.modules if name.startswith("pipelines.models")}
+print(",".join(sorted(loaded)))
+"""
+
+
+def test_checking_loads_nothing_heavy(release) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(release.write())], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == ""
