@@ -46,19 +46,29 @@ class MultinomialFit:
     codes: Ints
     centre: Floats
     scale: Floats
+    weights: Floats | None
     log_likelihood: float
     converged: bool
 
     @cached_property
     def covariance(self) -> Floats:
         """Inverse information, shape (q, q), arms one after the other; raises LinAlgError if it is singular."""
-        return inverse(_information(self.design, self.probabilities))
+        return inverse(_information(self.design, self.probabilities, self.weights))
 
     def scores(self) -> Floats:
-        """Return each row's score, shape (n, q), arms one after the other."""
+        """Return each row's (weighted) score, shape (n, q), arms one after the other."""
         k = self.probabilities.shape[1]
         residual = (np.arange(1, k) == self.codes[:, None]) - self.probabilities[:, 1:]
+        if self.weights is not None:
+            residual = residual * self.weights[:, None]
         return (residual[:, :, None] * self.design[:, None, :]).reshape(len(self.codes), -1)
+
+    def predict(self, matrix: Floats) -> Floats:
+        """Return the probabilities of other rows, shape (rows, k), from columns in the order of the fit, (rows, p)."""
+        design = np.column_stack([np.ones(len(matrix)), (matrix - self.centre) / self.scale])
+        predictors = np.column_stack([np.zeros(len(matrix)), design @ self.coefficients])
+        predictors = np.exp(predictors - predictors.max(axis=1, keepdims=True))
+        return predictors / predictors.sum(axis=1, keepdims=True)
 
     def separating_column(self) -> int | None:
         """Return the column (0 the intercept) that tells arms apart without error, or None when there is none.
@@ -67,9 +77,11 @@ class MultinomialFit:
         finite maximum (Albert & Anderson 1984, Biometrika 71:1).
         """
         k = self.probabilities.shape[1]
-        shares = np.bincount(self.codes, minlength=k) / len(self.codes)
-        null = np.kron(np.diag(shares[1:]) - np.outer(shares[1:], shares[1:]), self.design.T @ self.design)
-        shares_kept = eigh(_information(self.design, self.probabilities), null, eigvals_only=True)
+        shares = np.bincount(self.codes, self.weights, k) / (
+            len(self.codes) if self.weights is None else self.weights.sum()
+        )
+        null = _information(self.design, np.tile(shares, (len(self.codes), 1)), self.weights)
+        shares_kept = eigh(_information(self.design, self.probabilities, self.weights), null, eigvals_only=True)
         if shares_kept[0] > SEPARATION_SHARE:
             return None
         # the coefficients that run off are those of the separating columns
@@ -85,39 +97,67 @@ class MultinomialFit:
         return back @ self.coefficients, errors
 
 
-def fit_multinomial(matrix: Floats, codes: Ints, count: int) -> MultinomialFit:
+def fit_multinomial(matrix: Floats, codes: Ints, count: int, weights: Floats | None = None) -> MultinomialFit:
     """Fit codes 0 … count-1 on the columns of `matrix`, shape (n, p), with intercepts. Columns must not be aliased."""
     centre, scale = matrix.mean(axis=0), matrix.std(axis=0)
     design = np.empty((len(codes), matrix.shape[1] + 1))
     design[:, 0] = 1.0
     np.divide(matrix - centre, scale, out=design[:, 1:])
-    start, curvature = _from_part(design, codes, count)
-    coefficients, probabilities, value, converged = _newton(design, codes, start, curvature)
-    return MultinomialFit(coefficients, probabilities, design, codes, centre, scale, value, converged)
+    rows = _Rows(design, codes, count, weights)
+    start, curvature = _from_part(rows)
+    coefficients, probabilities, value, converged = _newton(rows, start, curvature)
+    return MultinomialFit(coefficients, probabilities, design, codes, centre, scale, weights, value, converged)
 
 
-def _from_part(design: Floats, codes: Ints, count: int) -> tuple[Floats, Floats | None]:
+@dataclass(frozen=True)
+class _Rows:
+    """What the search reads: standardised design (n, p + 1), codes (n,), number of codes, weights (n,) or None."""
+
+    design: Floats
+    codes: Ints
+    count: int
+    weights: Floats | None
+
+    def part(self, rows: Ints) -> _Rows:
+        return _Rows(
+            self.design[rows], self.codes[rows], self.count, None if self.weights is None else self.weights[rows]
+        )
+
+    @cached_property
+    def observed(self) -> Floats:
+        """Sums of the columns within all codes but the first, shape (p + 1, k - 1)."""
+        sums = np.zeros((self.design.shape[1], self.count))
+        for rows in _chunks(len(self.codes), sums.size):
+            own = np.eye(self.count)[self.codes[rows]]
+            sums += self.design[rows].T @ (own if self.weights is None else own * self.weights[rows, None])
+        return sums[:, 1:]
+
+
+def _from_part(data: _Rows) -> tuple[Floats, Floats | None]:
     """Return starting values, and the information of a part scaled to all rows when there are rows to spare."""
-    shares = np.bincount(codes, minlength=count) / len(codes)
-    start = np.zeros((design.shape[1], count - 1))
-    start[0] = np.log(shares[1:] / shares[0])
-    if len(codes) < 4 * PART or shares.min() * PART < 10 * design.shape[1]:
+    n, p1 = data.design.shape
+    counts = np.bincount(data.codes, data.weights, data.count)
+    start = np.zeros((p1, data.count - 1))
+    start[0] = np.log(counts[1:] / counts[0])
+    if n < 4 * PART or np.bincount(data.codes).min() / n * PART < 10 * p1:
         return start, None
-    rows = np.random.default_rng(0).choice(len(codes), PART, replace=False)
-    coefficients, probabilities, _, converged = _newton(design[rows], codes[rows], start, None)
+    part = data.part(np.random.default_rng(0).choice(n, PART, replace=False))
+    coefficients, probabilities, _, converged = _newton(part, start, None)
     if not converged:
         return start, None
-    return coefficients, _information(design[rows], probabilities) * (len(codes) / PART)
+    return coefficients, _information(part.design, probabilities, part.weights) * (n / PART)
 
 
-def _newton(design: Floats, codes: Ints, start: Floats, curvature: Floats | None) -> tuple[Floats, Floats, float, bool]:
+def _newton(data: _Rows, start: Floats, curvature: Floats | None) -> tuple[Floats, Floats, float, bool]:
     """Climb to the maximum; return coefficients, probabilities, log-likelihood and whether it was reached."""
-    coefficients, p1 = start, design.shape[1]
-    observed = _arm_sums(design, codes, start.shape[1] + 1)
-    probabilities, gradient, value = _pass(design, codes, coefficients, observed)
+    coefficients, p1 = start, data.design.shape[1]
+    probabilities, gradient, value = _pass(data, coefficients)
     exact, last = curvature is None, np.inf
     for _ in range(MAX_STEPS):
-        information = _information(design, probabilities) if exact or curvature is None else curvature
+        if exact or curvature is None:
+            information = _information(data.design, probabilities, data.weights)
+        else:
+            information = curvature
         try:
             step = cho_solve(cho_factor(information), gradient.T.ravel())
         except np.linalg.LinAlgError:
@@ -127,7 +167,7 @@ def _newton(design: Floats, codes: Ints, start: Floats, curvature: Floats | None
             return coefficients, probabilities, value, True
         exact = exact or decrement > POOR_SHRINKAGE * last
         last = decrement
-        moved = _line_search(design, codes, coefficients, step.reshape(-1, p1).T, observed, value)
+        moved = _line_search(data, coefficients, step.reshape(-1, p1).T, value)
         if moved is None:
             return coefficients, probabilities, value, decrement < ACCEPTED_DECREMENT
         coefficients, (probabilities, gradient, value) = moved
@@ -135,58 +175,55 @@ def _newton(design: Floats, codes: Ints, start: Floats, curvature: Floats | None
 
 
 def _line_search(
-    design: Floats, codes: Ints, coefficients: Floats, step: Floats, observed: Floats, value: float
+    data: _Rows, coefficients: Floats, step: Floats, value: float
 ) -> tuple[Floats, tuple[Floats, Floats, float]] | None:
     """Return the first of the full, half, quarter … steps that does not lose likelihood, or None."""
     allowance = 1e-12 * abs(value)
     for _ in range(30):
         trial = coefficients + step
-        result = _pass(design, codes, trial, observed)
+        result = _pass(data, trial)
         if result[2] >= value - allowance:
             return trial, result
         step = step / 2
     return None
 
 
-def _pass(design: Floats, codes: Ints, coefficients: Floats, observed: Floats) -> tuple[Floats, Floats, float]:
+def _pass(data: _Rows, coefficients: Floats) -> tuple[Floats, Floats, float]:
     """One pass over the rows: probabilities (n, k), gradient (p + 1, k - 1), log-likelihood."""
-    n, k = len(codes), coefficients.shape[1] + 1
-    probabilities = np.empty((k, n))  # arms first: sums over few arms run along long rows
+    n, k = len(data.codes), data.count
+    probabilities = np.empty((k, n))  # codes first: sums over few codes run along long rows
     expected = np.zeros_like(coefficients)
     value = 0.0
     for rows in _chunks(n, coefficients.size):
-        x, own = design[rows], codes[rows]
+        x, own = data.design[rows], data.codes[rows]
         part = np.zeros((k, len(own)))
         np.matmul(coefficients.T, x.T, out=part[1:])
         part -= part.max(axis=0)
-        at_own = part[own, np.arange(len(own))].sum()
+        at_own = part[own, np.arange(len(own))]
         np.exp(part, out=part)
         total = part.sum(axis=0)
         part /= total
         probabilities[:, rows] = part
-        expected += x.T @ part[1:].T
-        value += float(at_own - np.log(total).sum())
-    return probabilities.T, observed - expected, value
+        gains = at_own - np.log(total)
+        if data.weights is None:
+            expected += x.T @ part[1:].T
+            value += float(gains.sum())
+        else:
+            expected += x.T @ (part[1:] * data.weights[rows]).T
+            value += float(gains @ data.weights[rows])
+    return probabilities.T, data.observed - expected, value
 
 
-def _arm_sums(design: Floats, codes: Ints, count: int) -> Floats:
-    """Return the sums of the columns within all arms but the first, shape (p + 1, k - 1)."""
-    sums = np.zeros((design.shape[1], count))
-    for rows in _chunks(len(codes), sums.size):
-        sums += design[rows].T @ np.eye(count)[codes[rows]]
-    return sums[:, 1:]
-
-
-def _information(design: Floats, probabilities: Floats) -> Floats:
-    """Return the Fisher information, shape (q, q), arms one after the other."""
+def _information(design: Floats, probabilities: Floats, weights: Floats | None) -> Floats:
+    """Return the Fisher information, shape (q, q), codes one after the other."""
     p1, k1 = design.shape[1], probabilities.shape[1] - 1
     blocks = np.zeros((k1, p1, k1, p1))
     for rows in _chunks(len(design), p1 * p1):
         x, e = design[rows], probabilities[rows, 1:]
+        left = x if weights is None else x * weights[rows, None]
         for j in range(k1):
             for m in range(j, k1):
-                weight = e[:, j] * ((j == m) - e[:, m])
-                blocks[j, :, m] += x.T @ (x * weight[:, None])
+                blocks[j, :, m] += left.T @ (x * (e[:, j] * ((j == m) - e[:, m]))[:, None])
     for j in range(k1):
         for m in range(j):
             blocks[j, :, m] = blocks[m, :, j].T

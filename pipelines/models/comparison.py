@@ -15,8 +15,11 @@ import statsmodels.api as sm
 
 from pipelines.models._arms import ArmEstimates, Arms, arm_rows, arms_of, pair_differences, spread, too_few_rows
 from pipelines.models._design import design_matrix
-from pipelines.models._frames import Floats, ModelInputError, case_weights, cluster_codes, numeric
-from pipelines.models._linear import aliased_columns
+from pipelines.models._frames import Bools, Floats, ModelInputError, case_weights, cluster_codes, numeric
+from pipelines.models._linear import aliased_columns, cluster_sums, inverse
+from pipelines.models._multinomial import fit_multinomial
+from pipelines.models.propensity import Propensity
+from pipelines.models.propensity import weights as weights_of
 
 ROBUST = ("HC0", "HC1", "HC2", "HC3")
 MIN_ROWS_PER_ARM = 3
@@ -33,6 +36,7 @@ def ancova(
     weights: str | None = None,
     robust: str | None = "HC3",
     cluster: str | None = None,
+    propensity: Propensity | None = None,
     level: float = 0.95,
     min_rows_per_arm: int = MIN_ROWS_PER_ARM,
 ) -> pl.DataFrame:
@@ -41,6 +45,8 @@ def ancova(
     `frame` has one row a subject. `outcome` and `baseline` are numeric and in the same unit (`baseline` None leaves it
     out); the result is in that unit. `weights` are propensity weights, held fixed. `robust` is HC0 to HC3, or None for
     the model's own variance; with `cluster` the variance is clustered (CR1) with clusters minus one degrees of freedom.
+    With `propensity`, a model fitted on these very rows, its weights multiply `weights` and the variance allows for
+    their estimation by stacked equations (then `robust` is not read and there is no small-sample factor).
 
     Result: a row an ordered pair of arms: group, reference, estimate (group minus reference), std_error, ci_low,
     ci_high, p_value, df, subjects, status, reason. Arms with fewer than `min_rows_per_arm` rows are left out of the
@@ -49,8 +55,8 @@ def ancova(
     Raises ModelInputError for missing or non-numeric columns.
     Sources: Vickers & Altman 2001, BMJ 323:1123; MacKinnon & White 1985, J Econometrics 29:305 (HC3).
     """
-    fit = _fit(frame, outcome, baseline, treatment, covariates, weights, robust, cluster, min_rows_per_arm)
-    return pair_differences(fit.effects, level)
+    model = _Model(outcome, baseline, treatment, covariates, weights, robust, cluster, min_rows_per_arm, propensity)
+    return pair_differences(_fit(frame, model).effects, level)
 
 
 def adjusted_means(
@@ -62,6 +68,7 @@ def adjusted_means(
     weights: str | None = None,
     robust: str | None = "HC3",
     cluster: str | None = None,
+    propensity: Propensity | None = None,
     level: float = 0.95,
     min_rows_per_arm: int = MIN_ROWS_PER_ARM,
 ) -> pl.DataFrame:
@@ -70,8 +77,78 @@ def adjusted_means(
     Result: a row an arm: group, subjects, estimate, std_error, ci_low, ci_high, df, status, reason. Categorical
     covariates enter with the (weighted) shares seen in the rows used, not with equal shares as emmeans does by default.
     """
-    fit = _fit(frame, outcome, baseline, treatment, covariates, weights, robust, cluster, min_rows_per_arm)
-    return arm_rows(fit.means, level)
+    model = _Model(outcome, baseline, treatment, covariates, weights, robust, cluster, min_rows_per_arm, propensity)
+    return arm_rows(_fit(frame, model).means, level)
+
+
+def aipw(
+    frame: pl.DataFrame,
+    outcome: str,
+    treatment: str,
+    covariates: Sequence[str],
+    outcome_model: str = "linear",
+    cluster: str | None = None,
+    level: float = 0.95,
+    min_rows_per_arm: int = MIN_ROWS_PER_ARM,
+) -> pl.DataFrame:
+    """Differences between arms in the mean outcome of the whole population, by augmented inverse-probability weighting.
+
+    One outcome regression an arm (`linear`, or `logistic` for a 0/1 outcome) and one (multinomial) propensity model, on
+    the same covariates; the estimate is right if either is. The variance is that of the influence function, summed
+    within `cluster` if given.
+
+    Result: a row an ordered pair of arms, columns as `ancova` (df null: normal). A propensity model or an outcome
+    regression that cannot be fitted makes the pairs it touches `not estimable`.
+    Sources: Robins, Rotnitzky & Zhao 1994, JASA 89:846; Lunceford & Davidian 2004, Stat Med 23:2937.
+    """
+    if outcome_model not in ("linear", "logistic"):
+        raise ModelInputError(f"outcome_model must be linear or logistic, not {outcome_model}.")
+    scores = weights_of(frame, treatment, covariates, estimand="ate")
+    arms, y = scores.arms, numeric(frame, outcome)
+    if scores.model is None:
+        return pair_differences(ArmEstimates.failed(arms, scores.status.removeprefix("not estimable: ")), level)
+    matrix, names = design_matrix(frame, covariates)
+    design = np.column_stack([np.ones(len(y)), matrix])
+    inverse_probability = arms.indicators() * scores.weights.to_numpy()[:, None]
+    reasons = too_few_rows(arms, max(min_rows_per_arm, design.shape[1] + 1))
+    influence = np.full((len(y), arms.count), np.nan)
+    for a, name in enumerate(arms.names):
+        own = arms.codes == a
+        reasons[a] = reasons[a] or _unusable(design[own], ["(Intercept)", *names], np.ones(own.sum()), f" in {name}")
+        if reasons[a] is None:
+            predicted, reasons[a] = _predict(design, y, own, outcome_model)
+            influence[:, a] = predicted + inverse_probability[:, a] * (y - predicted)
+    means = influence.mean(axis=0)
+    totals = cluster_sums((influence - means) / len(y), cluster_codes(frame, cluster))
+    return pair_differences(ArmEstimates(arms.levels, means, totals.T @ totals, arms.rows(), reasons), level)
+
+
+def _predict(design: Floats, y: Floats, own: Bools, outcome_model: str) -> tuple[Floats, str | None]:
+    """Return every row's outcome as the regression within one arm predicts it, or why there is none."""
+    if outcome_model == "linear":
+        return design @ np.linalg.lstsq(design[own], y[own], rcond=None)[0], None
+    gap = np.full(len(y), np.nan)
+    if not np.isin(y, (0, 1)).all():
+        raise ModelInputError("A logistic outcome model needs an outcome of 0 and 1.")
+    if y[own].min() == y[own].max():
+        return gap, "an arm's outcomes are all alike"
+    fit = fit_multinomial(design[own, 1:], y[own].astype(np.int64), 2)
+    if not fit.converged or fit.separating_column() is not None:
+        return gap, "separation in the outcome model of an arm"
+    return fit.predict(design[:, 1:])[:, 1], None
+
+
+@dataclass(frozen=True)
+class _Model:
+    outcome: str
+    baseline: str | None
+    treatment: str
+    covariates: Sequence[str]
+    weights: str | None
+    robust: str | None
+    cluster: str | None
+    min_rows_per_arm: int
+    propensity: Propensity | None
 
 
 @dataclass(frozen=True)
@@ -80,44 +157,48 @@ class _Fit:
     means: ArmEstimates
 
 
-def _fit(
-    frame: pl.DataFrame,
-    outcome: str,
-    baseline: str | None,
-    treatment: str,
-    covariates: Sequence[str],
-    weights: str | None,
-    robust: str | None,
-    cluster: str | None,
-    min_rows_per_arm: int,
-) -> _Fit:
-    if robust is not None and robust not in ROBUST:
-        raise ModelInputError(f"robust must be one of {', '.join(ROBUST)} or None, not {robust}.")
-    if weights is not None:
-        frame = frame.filter(case_weights(frame, weights) > 0)
-    arms = arms_of(frame, treatment)
-    reasons = too_few_rows(arms, min_rows_per_arm)
+def _fit(frame: pl.DataFrame, model: _Model) -> _Fit:
+    if model.robust is not None and model.robust not in ROBUST:
+        raise ModelInputError(f"robust must be one of {', '.join(ROBUST)} or None, not {model.robust}.")
+    arms = arms_of(frame, model.treatment)
+    case = _case_weights(frame, model)
+    if case is None:
+        return _failed(arms, "the propensity model has no weights", [None] * arms.count)
+    reasons = too_few_rows(arms, model.min_rows_per_arm, counted=case > 0)
     kept = [i for i, reason in enumerate(reasons) if reason is None]
     if len(kept) < 2:
         return _failed(arms, "fewer than two arms have enough rows", reasons)
-    used = frame.filter(np.isin(arms.codes, kept))
-    adjusters = [*([baseline] if baseline is not None else []), *covariates]
-    x, names = design_matrix(used, adjusters)
-    case = case_weights(used, weights)
-    design = np.column_stack([arms.indicators()[np.isin(arms.codes, kept)][:, kept], x])
+    if model.propensity is not None and len(kept) < arms.count:
+        return _failed(arms, "an arm of the propensity model has too few rows", reasons)
+    rows = np.isin(arms.codes, kept) & (case > 0)
+    used, case = frame.filter(rows), case[rows]
+    baseline = [] if model.baseline is None else [model.baseline]
+    x, names = design_matrix(used, [*baseline, *model.covariates])
+    design = np.column_stack([arms.indicators()[rows][:, kept], x])
     problem = _unusable(design, [arms.names[i] for i in kept] + names, case)
     if problem is not None:
         return _failed(arms, problem, reasons)
-    fitted = _least_squares(numeric(used, outcome), design, case, robust, used, cluster)
-    if fitted.ssr <= NO_RESIDUAL_SHARE * np.sum(case * fitted.model.endog**2):
+    y = numeric(used, model.outcome)
+    fitted = _least_squares(y, design, case, model, used)
+    if fitted.ssr <= NO_RESIDUAL_SHARE * np.sum(case * y**2):
         return _failed(arms, "the outcome does not vary beyond arm and covariates", reasons)
+    covariance, df = _covariance(fitted, design, case, rows, model, frame)
     k = len(kept)
     at_average = np.hstack([np.eye(k), np.tile(np.average(x, axis=0, weights=case), (k, 1))])
-    covariance = np.asarray(fitted.cov_params())
     return _Fit(
-        spread(arms, kept, fitted.params[:k], covariance[:k, :k], reasons, _df(fitted)),
-        spread(arms, kept, at_average @ fitted.params, at_average @ covariance @ at_average.T, reasons, _df(fitted)),
+        spread(arms, kept, fitted.params[:k], covariance[:k, :k], reasons, df),
+        spread(arms, kept, at_average @ fitted.params, at_average @ covariance @ at_average.T, reasons, df),
     )
+
+
+def _case_weights(frame: pl.DataFrame, model: _Model) -> Floats | None:
+    """Return the case weights times the propensity's, or None when that has none."""
+    case = case_weights(frame, model.weights)
+    if model.propensity is None:
+        return case
+    if len(model.propensity.weights) != frame.height:
+        raise ModelInputError("The frame must hold the rows on which the propensity was fitted, in the same order.")
+    return None if model.propensity.model is None else case * model.propensity.weights.to_numpy()
 
 
 def _failed(arms: Arms, failure: str, reasons: Sequence[str | None]) -> _Fit:
@@ -125,23 +206,39 @@ def _failed(arms: Arms, failure: str, reasons: Sequence[str | None]) -> _Fit:
     return _Fit(gaps, gaps)
 
 
-def _unusable(design: Floats, names: Sequence[str], weights: Floats) -> str | None:
+def _unusable(design: Floats, names: Sequence[str], weights: Floats, where: str = "") -> str | None:
     aliased = aliased_columns(design, names, weights)
     if aliased:
-        return f"constant or collinear covariates: {', '.join(aliased)}"
+        return f"constant or collinear covariates{where}: {', '.join(aliased)}"
     if design.shape[0] <= design.shape[1]:
-        return f"{design.shape[0]} rows cannot carry {design.shape[1]} coefficients"
+        return f"{design.shape[0]} rows{where} cannot carry {design.shape[1]} coefficients"
     return None
 
 
 def _least_squares(
-    y: Floats, design: Floats, weights: Floats, robust: str | None, frame: pl.DataFrame, cluster: str | None
+    y: Floats, design: Floats, weights: Floats, model: _Model, frame: pl.DataFrame
 ) -> sm.regression.linear_model.RegressionResults:
-    model = sm.WLS(y, design, weights=weights)
-    if cluster is not None:
-        return model.fit(cov_type="cluster", cov_kwds={"groups": cluster_codes(frame, cluster)}, use_t=True)
-    return model.fit() if robust is None else model.fit(cov_type=robust, use_t=True)
+    fit = sm.WLS(y, design, weights=weights)
+    if model.cluster is not None:
+        return fit.fit(cov_type="cluster", cov_kwds={"groups": cluster_codes(frame, model.cluster)}, use_t=True)
+    return fit.fit() if model.robust is None else fit.fit(cov_type=model.robust, use_t=True)
 
 
-def _df(fitted: sm.regression.linear_model.RegressionResults) -> float:
-    return float(getattr(fitted, "df_resid_inference", None) or fitted.df_resid)
+def _covariance(
+    fitted: sm.regression.linear_model.RegressionResults,
+    design: Floats,
+    case: Floats,
+    rows: Bools,
+    model: _Model,
+    frame: pl.DataFrame,
+) -> tuple[Floats, float]:
+    """Return the coefficients' covariance and degrees of freedom; stacked with the propensity's equations if given."""
+    df = float(getattr(fitted, "df_resid_inference", None) or fitted.df_resid)
+    if model.propensity is None:
+        return np.asarray(fitted.cov_params()), df
+    unweighted = np.zeros((len(rows), design.shape[1]))
+    fixed = case / model.propensity.weights.to_numpy()[rows]
+    unweighted[rows] = design * (fixed * fitted.resid)[:, None]
+    bread = inverse(design.T @ (design * case[:, None]))
+    totals = cluster_sums(model.propensity.stacked(unweighted), cluster_codes(frame, model.cluster))
+    return bread @ (totals.T @ totals) @ bread, df

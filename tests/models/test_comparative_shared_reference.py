@@ -196,3 +196,17 @@ def test_repeated_measures_match_sas_figures_of_dev_08() -> None:
         assert ours["coef"] == pytest.approx(sas["est"], abs=1.5e-3)
         assert ours["std_error"] == pytest.approx(sas["se"], abs=1e-3)
         assert round(ours["df"]) == pytest.approx(sas["df"], abs=1)
+
+
+def test_augmented_weighting_matches_dev_05_and_dev_06() -> None:
+    table, treatment, covariates = _lalonde()
+    expected = _results("dev_05")["lalonde"]["aipw"]
+    row = comparison.aipw(table, "re78", treatment, covariates).filter(group=1).row(0, named=True)
+    assert row["estimate"] == pytest.approx(expected["ate"], rel=1e-6)
+    assert row["std_error"] == pytest.approx(expected["se_if_n"], rel=1e-6)
+    rows = comparison.aipw(_table("AOD.csv"), "suf12", "treat", ["illact", "crimjust", "subprob", "subdep", "white"])
+    for expected in _results("dev_06")["aod"]["aipw_armwise_linear"]["contrasts"]:
+        row = rows.filter(group=expected["b"], reference=expected["a"]).row(0, named=True)
+        assert row["estimate"] == pytest.approx(expected["diff_b_minus_a"], rel=1e-5)
+        # the reference divides by n - 1
+        assert row["std_error"] * np.sqrt(600 / 599) == pytest.approx(expected["se"], rel=1e-5)

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines.models import comparison
+from pipelines.models import comparison, propensity
 from pipelines.models._frames import ModelInputError
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "models"
@@ -90,3 +90,50 @@ def test_missing_outcomes_are_refused_by_column_name(cohort: pl.DataFrame) -> No
     holed = cohort.with_columns(pain1=pl.when(pl.col("subject") > 5).then("pain1"))
     with pytest.raises(ModelInputError, match="pain1"):
         comparison.ancova(holed, "pain1", "pain0", "arm", ["age"])
+
+
+@pytest.fixture(scope="module")
+def r_doubly_robust() -> dict:
+    return json.loads((REFERENCE / "doubly_robust.json").read_text())
+
+
+def _assert_pairs(rows: pl.DataFrame, expected: dict) -> None:
+    for (group, reference), pair in SIGN.items():
+        row = rows.filter(group=group, reference=reference).row(0, named=True)
+        assert row["estimate"] == pytest.approx(expected[pair]["estimate"], rel=1e-7)
+        assert row["std_error"] == pytest.approx(expected[pair]["std_error"], rel=1e-6)
+
+
+@pytest.mark.parametrize(("model", "outcome"), [("linear", "pain1"), ("logistic", "responder")])
+def test_aipw_matches_influence_function_in_r(
+    cohort: pl.DataFrame, r_doubly_robust: dict, model: str, outcome: str
+) -> None:
+    expected = r_doubly_robust[f"aipw_{model}"]
+    columns = (cohort, outcome, "arm", ["age", "sex", "pain0"], model)
+    _assert_pairs(comparison.aipw(*columns), expected["plain"])
+    _assert_pairs(comparison.aipw(*columns, cluster="site"), expected["site"])
+
+
+def test_ancova_with_estimated_weights_matches_stacked_equations_in_r(
+    cohort: pl.DataFrame, r_doubly_robust: dict
+) -> None:
+    scores = propensity.weights(cohort, "arm", ["age", "sex", "pain0"])
+    columns = (cohort, "pain1", "pain0", "arm", ["age", "sex"])
+    _assert_pairs(comparison.ancova(*columns, propensity=scores), r_doubly_robust["ancova"]["plain"])
+    _assert_pairs(comparison.ancova(*columns, propensity=scores, cluster="site"), r_doubly_robust["ancova"]["site"])
+
+
+def test_aipw_names_separation_and_a_thin_arm(cohort: pl.DataFrame) -> None:
+    marked = cohort.with_columns(mark=(pl.col("arm") == "a").cast(pl.Int8))
+    rows = comparison.aipw(marked, "pain1", "arm", ["mark"])
+    assert rows["reason"].str.contains("separation").all()
+    thin = pl.concat([cohort.filter(pl.col("arm") != "c"), cohort.filter(pl.col("arm") == "c").head(4)])
+    rows = comparison.aipw(thin, "pain1", "arm", ["age", "sex", "pain0"])
+    assert rows.filter(group="c")["estimate"].null_count() == 2
+    assert rows.filter(group="b", reference="a")["status"].item() == "estimable"
+
+
+def test_propensity_of_other_rows_is_refused(cohort: pl.DataFrame) -> None:
+    scores = propensity.weights(cohort.head(200), "arm", ["age"])
+    with pytest.raises(ModelInputError, match="same order"):
+        comparison.ancova(cohort, "pain1", "pain0", "arm", ["age"], propensity=scores)
