@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models import comparison, longitudinal, propensity, proportions
+from pipelines.models import comparison, longitudinal, propensity, proportions, sensitivity
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
@@ -210,3 +210,13 @@ def test_augmented_weighting_matches_dev_05_and_dev_06() -> None:
         assert row["estimate"] == pytest.approx(expected["diff_b_minus_a"], rel=1e-5)
         # the reference divides by n - 1
         assert row["std_error"] * np.sqrt(600 / 599) == pytest.approx(expected["se"], rel=1e-5)
+
+
+def test_e_values_match_dev_12() -> None:
+    for case in _results("dev_12")["cases"]:
+        low, high = case.get("lo"), case.get("hi")
+        if case["type"] == "SMD":
+            low, high = sensitivity.standardised_difference_limits(case["est"], case["se"])
+        row = sensitivity.e_value(case["est"], low, high, case["type"]).row(0, named=True)
+        assert row["point"] == pytest.approx(case["evalue"], rel=1e-10)
+        assert row["limit"] == pytest.approx(case["evalue_ci"], rel=1e-10)
