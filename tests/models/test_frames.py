@@ -92,3 +92,21 @@ def test_impossible_values_are_refused():
 
 def test_nullable_hides_what_is_not_a_number():
     assert nullable(np.array([1.0, np.nan, np.inf])).to_list() == [1.0, None, None]
+
+
+def test_plain_columns_are_expanded_as_formulaic_expands_them() -> None:
+    rng = np.random.default_rng(3)
+    frame = pl.DataFrame(
+        {
+            "dose": rng.normal(size=40),
+            "smokes": rng.random(40) < 0.4,
+            "sex": rng.choice(["male", "female"], 40),
+            "grade": pl.Series(rng.choice(["D", "A", "C"], 40), dtype=pl.Enum(["D", "C", "B", "A"])),
+        }
+    )
+    names = ["grade", "dose", "sex", "smokes"]
+    plain, plain_names = design_matrix(frame, names)
+    # a product makes the whole formula go through formulaic
+    expanded, expanded_names = design_matrix(frame, [*names, "dose:smokes"])
+    assert expanded_names == [*plain_names, "dose:smokes"]
+    np.testing.assert_array_equal(plain, expanded[:, :-1])
