@@ -29,7 +29,7 @@ LOG_RATIO_PER_SD = 0.91
 def e_value(estimate: float, ci_low: float | None, ci_high: float | None, measure: str = "risk ratio") -> pl.DataFrame:
     """Return the E-value of an estimate and of the limit nearer to no effect: one row with point and limit.
 
-    `measure` is one of MEASURES or ABBREVIATIONS; ratios are first turned into (approximate) risk ratios: a common hazard ratio by
+    `measure` is one of MEASURES or ABBREVIATIONS. Ratios are first turned into risk ratios: a common hazard ratio by
     (1 - 0.5^sqrt(HR)) / (1 - 0.5^sqrt(1/HR)), a common odds ratio by its square root, a standardised mean difference d
     by exp(0.91 d). `rare` and `common` speak of the outcome by the end of follow-up (15 % is the usual border). `limit`
     is 1 when the interval holds no effect, and null without limits; for an estimate that is null both are null.
