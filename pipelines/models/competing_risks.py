@@ -57,7 +57,7 @@ def cumulative_incidence(
     causes = causes_present(codes)
     weight, clusters, groups = case_weights(frame, weights), cluster_codes(frame, cluster), groups_of(frame, group)
     pieces = []
-    for code, name in enumerate(groups.levels.to_list()):
+    for code in range(groups.count):
         rows = Rows.of(start, stop, codes, weight, clusters, groups.codes == code)
         if len(rows.exit) == 0:
             continue
@@ -77,7 +77,7 @@ def cumulative_incidence(
                 "events": table.events[:, k],
                 "subjects_at_risk": table.subjects_at_risk.astype(np.int64),
             }
-            label = pl.repeat(name, len(estimate), dtype=groups.levels.dtype, eager=True)
+            label = groups.levels.new_from_index(code, len(estimate))
             pieces.append(pl.DataFrame({"group": label, **columns}))
     return pl.concat(pieces)
 

@@ -85,7 +85,7 @@ def time_in_state(
         pieces.append(
             pl.DataFrame(
                 {
-                    "group": pl.Series([stays.level] * len(states), dtype=stays.dtype),
+                    "group": stays.level.new_from_index(0, len(states)),
                     "state": list(states),
                     "estimate": nullable(result.area * blank),
                     "std_error": nullable(np.sqrt(result.area_variance) * blank),
@@ -98,8 +98,7 @@ def time_in_state(
 
 @dataclass(frozen=True)
 class _Stays:
-    level: object
-    dtype: pl.DataType
+    level: pl.Series
     origin: float
     sojourns: Sojourns
 
@@ -137,12 +136,12 @@ def _stays_by_group(
     ).sort("subject", "start")
     _check_rows(table)
     groups = groups_of(frame, group)
-    for code, level in enumerate(groups.levels.to_list()):
+    for code in range(groups.count):
         part = table.filter(pl.col("group") == code)
         subjects = part["subject"].rank("dense").to_numpy().astype(np.int64) - 1
         columns = {name: part[name].to_numpy() for name in ("state", "to", "start", "stop")}
         sojourns = Sojourns(subject=subjects, subjects=int(subjects[-1]) + 1, states=len(states), **columns)
-        yield _Stays(level, groups.levels.dtype, float(sojourns.start.min()), sojourns)
+        yield _Stays(groups.levels[code : code + 1], float(sojourns.start.min()), sojourns)
 
 
 def _coded(values: pl.Series, number: dict[str, int]) -> pl.Series:
@@ -174,7 +173,7 @@ def _curve_frame(stays: _Stays, result: Occupation, states: Sequence[str]) -> pl
     times, size = len(result.time), len(states)
     return pl.DataFrame(
         {
-            "group": pl.repeat(stays.level, times * size, dtype=stays.dtype, eager=True),
+            "group": stays.level.new_from_index(0, times * size),
             "time": np.repeat(result.time, size),
             "state": list(states) * times,
             "estimate": result.probability.ravel(),

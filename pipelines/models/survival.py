@@ -56,7 +56,7 @@ def kaplan_meier(
     cause = event_indicator(frame, event).astype(np.int64)
     weight, clusters, groups = case_weights(frame, weights), cluster_codes(frame, cluster), groups_of(frame, group)
     pieces = []
-    for code, name in enumerate(groups.levels.to_list()):
+    for code in range(groups.count):
         rows = Rows.of(start, stop, cause, weight, clusters, groups.codes == code)
         if len(rows.exit) == 0:
             continue
@@ -76,8 +76,7 @@ def kaplan_meier(
             "ci_high": nullable(high),
             "subjects_at_risk": table.subjects_at_risk.astype(np.int64),
         }
-        label = pl.repeat(name, len(table.time), dtype=groups.levels.dtype, eager=True)
-        pieces.append(pl.DataFrame({"group": label, **columns}))
+        pieces.append(pl.DataFrame({"group": groups.levels.new_from_index(code, len(table.time)), **columns}))
     return pl.concat(pieces)
 
 
