@@ -69,11 +69,13 @@ ANALYSES: dict[str, Analysis] = dict(
             "Area under the cumulative incidence (time lost) and under event-free survival up to the horizon.",
         ),
         analysis("log_rank", [TIMES], incidence.log_rank, "Log-rank test over all tiers, death censored."),
+        analysis("gray_test", [TIMES], incidence.gray_test, "Gray's test over all tiers, death competing."),
         analysis(
             "hazard_ratios",
-            [SUBJECTS, TIMES, GATE],
+            [SUBJECTS, TIMES, "outcomes.episodes", "outcomes.time_to_event", GATE],
             hazards.hazard_ratios,
-            "Cause-specific Cox regression, Efron ties, variance clustered by patient; one event set per contrast.",
+            "Cause-specific Cox regression (Efron ties) and Fine-Gray, variance clustered by patient; one event set "
+            "per contrast.",
         ),
         analysis(
             "proportional_hazards",

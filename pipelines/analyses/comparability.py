@@ -46,7 +46,7 @@ def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame
     left_out = known.filter(~pl.col("is_modelled"))
     chance = float(norm.isf(CHANCE / (2 * max(left_out.height, 1)))) * _spread(sizes)
     yield _largest_difference(name, UNMODELLED, left_out, limits, max(limits.smd_maximum, chance))
-    yield _variances(name, terms.filter("is_modelled"), limits)
+    yield _variances(name, terms.filter("is_modelled"), sizes, limits)
     yield _distributions(name, terms.filter("is_modelled"), sizes, limits)
     yield negative_control(weighted, times, protocol)
 
@@ -96,17 +96,21 @@ def _largest_difference(contrast: str, check: str, terms: pl.DataFrame, limits: 
     return at_most(contrast, check, abs(worst["smd"]), maximum, f"{note}{beyond} above {limits.smd_maximum:g}")
 
 
-def _variances(contrast: str, terms: pl.DataFrame, limits: Diagnostics) -> Row:
-    """The variance ratio furthest from 1, as larger over smaller, against the protocol's limits."""
+def _variances(contrast: str, terms: pl.DataFrame, sizes: pl.DataFrame, limits: Diagnostics) -> Row:
+    """The variance ratio furthest from 1, as larger over smaller, against the protocol's limit and chance.
+
+    By chance the logarithm of a ratio of two variances spreads by the square root of 2/(n1 - 1) + 2/(n0 - 1).
+    """
     ratios = terms.drop_nulls("variance_ratio").filter(pl.col("variance_ratio") > 0)
     limit = min(limits.variance_ratio_maximum, 1 / limits.variance_ratio_minimum)
     if ratios.is_empty():
         return not_applicable(contrast, VARIANCES, limit, "no numeric covariates")
     worst = ratios.sort(pl.col("variance_ratio").log().abs(), "covariate", descending=[True, False]).row(0, named=True)
+    spread = float(np.sqrt((2 / (sizes["effective_sample_size"].to_numpy() - 1)).sum()))
+    chance = float(np.exp(norm.isf(CHANCE / (2 * ratios.height)) * spread))
     ratio = worst["variance_ratio"]
-    return at_most(
-        contrast, VARIANCES, max(ratio, 1 / ratio), limit, f"larger variance over smaller, {worst['covariate']}"
-    )
+    note = f"larger variance over smaller, {worst['covariate']}"
+    return at_most(contrast, VARIANCES, max(ratio, 1 / ratio), max(limit, chance), note)
 
 
 def _distributions(contrast: str, terms: pl.DataFrame, sizes: pl.DataFrame, limits: Diagnostics) -> Row:

@@ -1,129 +1,223 @@
 """Hazard ratios between neighbouring tiers, which are secondary, and the test of proportional hazards.
 
-Belongs here: cause-specific Cox models of one contrast's two arms, unadjusted and adjusted for case mix, stratified
-where the contrast says so, with variance clustered by patient. Does not belong here: what leads (`horizons`).
+Belongs here: models of one contrast's two arms in the index view (cause-specific: unadjusted, adjusted for case mix,
+weighted to the overlap, by period; subdistribution: Fine-Gray) and in the as-treated view, each with a status. Does not
+belong here: what leads (`horizons`), how the as-treated rows are made (`as_treated`).
 
-The test of proportional hazards informs; it neither withholds nor switches an estimator.
+The test of proportional hazards informs; it neither withholds nor switches an estimator. Ratios by period stand beside
+it for the contrast's own endpoint, so that crossing hazards can be seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
+from pipelines.analyses.as_treated import as_treated_rows
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, comparable_contrasts, endpoint_rows, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.weighting import weighted_contrasts
+from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test
+from pipelines.models.weighted_failure import weighted_hazard_ratios
 from pipelines.protocol import Contrast, Endpoint, Protocol
 
 UNADJUSTED = "unadjusted"
 ADJUSTED = "covariates"
+PROPENSITY = "propensity weights"
+INDEX = "index"
+AS_TREATED = "as treated"
+CAUSE_SPECIFIC = "cause-specific"
+SUBDISTRIBUTION = "subdistribution"
+ROBUST = "robust, clustered by patient"
 TREATMENT = "is_tier"
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """One model of one contrast, or why there is none."""
+class Question:
+    """An endpoint, a contrast that it serves, and the rows of its two arms with covariates.
+
+    `rows` have `time_days`, `status`, `is_event`, `is_tier` (1 in the tier, 0 in the reference) and, where subjects
+    enter late, `entry_days`.
+    """
 
     endpoint: Endpoint
     contrast: Contrast
-    adjustment: str
+    view: str
     rows: pl.DataFrame
-    fit: CoxFit | None
-    reason: str | None
+
+    def labels(self, model: str, adjustment: str, term: str = "tier") -> dict[str, object]:
+        return {
+            "endpoint": self.endpoint.name,
+            "view": self.view,
+            "model": model,
+            "weighting": "overlap" if adjustment == PROPENSITY else "unweighted",
+            "variance": ROBUST,
+            "term": term,
+            "tier": self.contrast.tier,
+            "reference": self.contrast.reference,
+            "subjects": self.rows["patient_id"].n_unique(),
+            "events": int(self.rows["is_event"].sum()),
+            "contrast": self.contrast.name,
+            "adjustment": adjustment,
+        }
+
+    def obstacle(self, protocol: Protocol) -> str | None:
+        """Why no model is fitted: an arm has too few events."""
+        fewest = smallest_arm(self.rows, self.contrast, pl.col("is_event"))
+        least = protocol.diagnostics.events_per_arm_minimum
+        if fewest >= least:
+            return None
+        return f"an arm has {'no events' if fewest == 0 else f'fewer than {least} events'}"
 
 
 def hazard_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Cause-specific hazard ratio of tier over reference for each endpoint and contrast; the event is the endpoint."""
-    rows = stacked([_ratio(fitted) for fitted in _models(tables, protocol)])
+    """Hazard ratios of tier over reference for each endpoint and contrast; the event is the endpoint."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces: list[pl.DataFrame] = []
+    for question in index_questions(subjects, times, protocol):
+        pieces += _regressions(question, protocol)
+        if question.contrast.endpoint == question.endpoint.name:
+            pieces += _periods(question, protocol)
+    pieces += _weighted(subjects, times, protocol)
+    for question in _as_treated_questions(tables, subjects, protocol):
+        for adjustment in (UNADJUSTED, ADJUSTED):
+            pieces.append(_cox(question, adjustment, protocol))
+    rows = stacked(pieces)
     return rows if rows.is_empty() else withhold_failed(rows, Gate(tables["results.diagnostics"]), "endpoint", None)
 
 
 def proportional_hazards(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Score test of proportional hazards (as `cox.zph`) of the treatment term and of the whole model."""
+    """Score test of proportional hazards (as `cox.zph`), of the treatment term and of the whole model."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for fitted in _models(tables, protocol):
-        if fitted.fit is None or fitted.fit.status != ESTIMABLE:
-            continue
-        test = proportional_hazards_test(fitted.fit).filter(pl.col("term").is_in([TREATMENT, "GLOBAL"]))
-        parts = pl.col("status").str.splitn(": ", 2)
-        pieces.append(
-            test.with_columns(
-                term=pl.col("term").replace({TREATMENT: "tier"}),
-                endpoint=pl.lit(fitted.endpoint.name),
-                contrast=pl.lit(fitted.contrast.name),
-                adjustment=pl.lit(fitted.adjustment),
-                status=parts.struct.field("field_0"),
-                reason=parts.struct.field("field_1"),
-            )
-        )
+    for question in index_questions(subjects, times, protocol):
+        if question.obstacle(protocol) is None and question.contrast.endpoint == question.endpoint.name:
+            for adjustment in (UNADJUSTED, ADJUSTED):
+                fit = _cox_fit(question, adjustment, protocol)
+                if fit.status == ESTIMABLE:
+                    pieces.append(_drift(fit, question, adjustment))
     return stacked(pieces)
 
 
-def _models(tables: Tables, protocol: Protocol) -> Iterator[_Fitted]:
-    subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+def index_questions(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Protocol) -> Iterator[Question]:
+    """Every endpoint and contrast that it serves, with the rows of the index view; both arms have patients."""
     for endpoint in protocol.endpoints:
         for contrast in comparable_contrasts(protocol, endpoint):
-            rows = model_rows(endpoint_rows(times, endpoint), subjects, contrast)
-            if smallest_arm(rows, contrast) == 0:
-                continue
-            for adjustment in (UNADJUSTED, ADJUSTED):
-                yield _fitted(endpoint, contrast, adjustment, rows, protocol)
+            pair = arms(endpoint_rows(times, endpoint), contrast)
+            rows = _modelled(pair, subjects.drop("tier", "site_id", "patient_id"), "episode_id", contrast)
+            if smallest_arm(rows, contrast) > 0:
+                yield Question(endpoint, contrast, INDEX, rows)
 
 
-def model_rows(times: pl.DataFrame, subjects: pl.DataFrame, contrast: Contrast) -> pl.DataFrame:
-    """A contrast's subjects with their time, whether the endpoint happened, the arm as 0 and 1, and covariates."""
-    joined = arms(times, contrast).join(
-        subjects.drop("tier", "site_id", "patient_id"), on="episode_id", how="inner", maintain_order="left"
-    )
+def _as_treated_questions(tables: Tables, subjects: pl.DataFrame, protocol: Protocol) -> Iterator[Question]:
+    """The same in the as-treated view, for each contrast's own endpoint."""
+    for contrast in protocol.contrasts:
+        if contrast.endpoint is None:
+            continue
+        endpoint = protocol.endpoint(contrast.endpoint)
+        stays = as_treated_rows(tables["outcomes.episodes"], tables["outcomes.time_to_event"], endpoint)
+        known = subjects.drop("tier", "site_id", "episode_id", "start_day", "prior_tiers", strict=False)
+        rows = _modelled(arms(stays, contrast), known, "patient_id", contrast)
+        if smallest_arm(rows, contrast) > 0:
+            yield Question(endpoint, contrast, AS_TREATED, rows)
+
+
+def _modelled(pair: pl.DataFrame, subjects: pl.DataFrame, key: str, contrast: Contrast) -> pl.DataFrame:
+    joined = pair.join(subjects, on=key, how="inner", maintain_order="left")
     return joined.with_columns(
         is_event=pl.col("status") == 1,
         is_tier=(pl.col("tier").cast(pl.String) == contrast.tier).cast(pl.Float64),
     )
 
 
-def _fitted(endpoint: Endpoint, contrast: Contrast, adjustment: str, rows: pl.DataFrame, protocol: Protocol) -> _Fitted:
-    events = smallest_arm(rows, contrast, pl.col("is_event"))
-    least = protocol.diagnostics.events_per_arm_minimum
-    if events < least:
-        reason = f"an arm has {'no' if events == 0 else f'fewer than {least}'} events"
-        return _Fitted(endpoint, contrast, adjustment, rows, None, reason)
-    adjusters: list[str] = []
-    merged = rows
-    if adjustment == ADJUSTED:
-        merged, adjusters = usable(rows, protocol, without=contrast.strata)
-    strata = list(contrast.strata) if adjustment == ADJUSTED else []
-    fit = cox_regression(
-        merged, "time_days", "is_event", [TREATMENT, *adjusters], strata=strata or None, cluster="patient_id"
+def _regressions(question: Question, protocol: Protocol) -> Iterator[pl.DataFrame]:
+    for adjustment in (UNADJUSTED, ADJUSTED):
+        yield _cox(question, adjustment, protocol)
+        labels = question.labels(SUBDISTRIBUTION, adjustment)
+        obstacle = question.obstacle(protocol)
+        if obstacle is not None:
+            yield _row(labels, None, obstacle)
+            continue
+        rows, adjusters = _adjusters(question, adjustment, protocol)
+        yield _row(labels, fine_gray(rows, "time_days", "status", [TREATMENT, *adjusters], cluster="patient_id"), None)
+
+
+def _cox(question: Question, adjustment: str, protocol: Protocol) -> pl.DataFrame:
+    labels, obstacle = question.labels(CAUSE_SPECIFIC, adjustment), question.obstacle(protocol)
+    return _row(labels, None if obstacle else _cox_fit(question, adjustment, protocol), obstacle)
+
+
+def _cox_fit(question: Question, adjustment: str, protocol: Protocol) -> CoxFit:
+    """A cause-specific model; where the contrast names strata, the adjusted one has a baseline hazard in each."""
+    rows, adjusters = _adjusters(question, adjustment, protocol)
+    strata = list(question.contrast.strata) if adjustment == ADJUSTED else []
+    return cox_regression(
+        rows,
+        "time_days",
+        "is_event",
+        [TREATMENT, *(name for name in adjusters if name not in strata)],
+        strata=[name for name in strata if name in rows.columns] or None,
+        cluster="patient_id",
+        entry="entry_days" if "entry_days" in rows.columns else None,
     )
-    return _Fitted(endpoint, contrast, adjustment, rows, fit, None)
 
 
-def _ratio(fitted: _Fitted) -> pl.DataFrame:
-    labels = {
-        "endpoint": fitted.endpoint.name,
-        "view": "index",
-        "model": "cause-specific",
-        "weighting": "unweighted",
-        "variance": "robust, clustered by patient",
-        "term": "tier",
-        "tier": fitted.contrast.tier,
-        "reference": fitted.contrast.reference,
-        "subjects": fitted.rows.height,
-        "events": int(fitted.rows["is_event"].sum()),
-        "contrast": fitted.contrast.name,
-        "adjustment": fitted.adjustment,
-    }
-    reason = fitted.reason
-    if fitted.fit is not None and fitted.fit.status != ESTIMABLE:
-        reason = fitted.fit.status.removeprefix("not estimable: ")
-    if fitted.fit is None or reason is not None:
+def _adjusters(question: Question, adjustment: str, protocol: Protocol) -> tuple[pl.DataFrame, Sequence[str]]:
+    return usable(question.rows, protocol) if adjustment == ADJUSTED else (question.rows, [])
+
+
+def _periods(question: Question, protocol: Protocol) -> Iterator[pl.DataFrame]:
+    """Unadjusted ratios within the periods that the protocol's horizons cut follow-up into."""
+    cuts = [0.0, *(float(day) for day in sorted(protocol.primary.horizons_days)[:-1]), float("inf")]
+    for start, end in pairwise(cuts) if len(cuts) > 2 else []:
+        at_risk = question.rows.filter(pl.col("time_days") > start) if start > 0 else question.rows
+        rows = at_risk.with_columns(
+            entry_days=pl.lit(start if start > 0 else -1.0),
+            is_event=pl.col("is_event") & (pl.col("time_days") <= end),
+            time_days=pl.min_horizontal(pl.col("time_days").cast(pl.Float64), pl.lit(end)),
+        )
+        term = f"tier, after {start:g} days" if end == float("inf") else f"tier, {start:g} to {end:g} days"
+        period = Question(question.endpoint, question.contrast, question.view, rows)
+        obstacle = period.obstacle(protocol)
+        fit = None if obstacle else _cox_fit(period, UNADJUSTED, protocol)
+        yield _row(period.labels(CAUSE_SPECIFIC, UNADJUSTED, term), fit, obstacle)
+
+
+def _weighted(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Protocol) -> Iterator[pl.DataFrame]:
+    """Marginal cause-specific ratios in the overlap population, with weights held fixed and estimated."""
+    for weighted in weighted_contrasts(subjects, protocol):
+        for endpoint in protocol.endpoints:
+            if weighted.contrast not in comparable_contrasts(protocol, endpoint):
+                continue
+            outcome = endpoint_rows(times, endpoint).select("episode_id", "time_days", "status")
+            rows = weighted.with_outcome(outcome).with_columns(is_event=pl.col("status") == 1)
+            question = Question(endpoint, weighted.contrast, INDEX, rows)
+            labels, obstacle = question.labels(CAUSE_SPECIFIC, PROPENSITY), question.obstacle(protocol)
+            if obstacle is not None:
+                yield _row(labels, None, obstacle)
+                continue
+            found = weighted_hazard_ratios(weighted.propensity, rows, "time_days", "is_event", cluster="patient_id")
+            chosen = found.filter(pl.col("group").cast(pl.String) == weighted.contrast.tier)
+            kept = {name: value for name, value in labels.items() if name not in ("variance", "subjects", "reference")}
+            yield chosen.with_columns(
+                *(pl.lit(value).alias(name) for name, value in kept.items()), pl.col("reference").cast(pl.String)
+            ).drop("group")
+
+
+def _row(labels: dict[str, object], fit: CoxFit | None, obstacle: str | None) -> pl.DataFrame:
+    reason = obstacle
+    if fit is not None and fit.status != ESTIMABLE:
+        reason = fit.status.removeprefix("not estimable: ")
+    if fit is None or reason is not None:
         return pl.DataFrame([labels | {"status": NOT_ESTIMABLE, "reason": reason}])
-    term = fitted.fit.coefficients.filter(pl.col("term") == TREATMENT).row(0, named=True)
+    term = fit.coefficients.filter(pl.col("term") == TREATMENT).row(0, named=True)
     numbers = {
         "estimate": term["hazard_ratio"],
         "log_std_error": term["robust_std_error"],
@@ -131,6 +225,18 @@ def _ratio(fitted: _Fitted) -> pl.DataFrame:
         "ci_high": term["ci_high"],
         "p_value": term["p_value"],
     }
-    return pl.DataFrame(
-        [labels | numbers | {"status": ESTIMABLE, "reason": None}], schema_overrides={"reason": pl.String}
+    found = labels | numbers | {"status": ESTIMABLE, "reason": None}
+    return pl.DataFrame([found], schema_overrides={"reason": pl.String})
+
+
+def _drift(fit: CoxFit, question: Question, adjustment: str) -> pl.DataFrame:
+    test = proportional_hazards_test(fit).filter(pl.col("term").is_in([TREATMENT, "GLOBAL"]))
+    parts = pl.col("status").str.splitn(": ", 2)
+    return test.with_columns(
+        term=pl.col("term").replace({TREATMENT: "tier"}),
+        endpoint=pl.lit(question.endpoint.name),
+        contrast=pl.lit(question.contrast.name),
+        adjustment=pl.lit(adjustment),
+        status=parts.struct.field("field_0"),
+        reason=parts.struct.field("field_1"),
     )

@@ -13,12 +13,13 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import CAUSES, endpoint_rows, in_ladder_order, not_estimable, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
-from pipelines.models import survival
+from pipelines.models import competing_risks, survival
 from pipelines.models.competing_risks import cumulative_incidence as aalen_johansen
 from pipelines.models.survival import kaplan_meier
 from pipelines.protocol import Protocol
 
 UNWEIGHTED = "unweighted"
+NOTHING_TO_TEST = "fewer than two tiers, or no event"
 
 
 def cumulative_incidence(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -85,20 +86,42 @@ def log_rank(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         rows = endpoint_rows(times, endpoint).with_columns(is_event=pl.col("status") == 1)
         if rows.is_empty():
             continue
-        labels = {"endpoint": endpoint.name, "strata": None, "subjects": rows.height}
-        if rows["tier"].n_unique() < 2 or not rows["is_event"].any():
-            pieces.append(not_estimable("fewer than two tiers, or no event", **labels))
-            continue
-        test = survival.log_rank(rows, "time_days", "is_event", "tier")
-        parts = pl.col("status").str.splitn(": ", 2)
-        pieces.append(
-            test.with_columns(
-                *(pl.lit(value).alias(name) for name, value in labels.items()),
-                status=parts.struct.field("field_0"),
-                reason=parts.struct.field("field_1"),
-            )
-        )
+        labels = {"endpoint": endpoint.name, "subjects": rows.height}
+        if _is_testable(rows):
+            pieces.append(_tested(survival.log_rank(rows, "time_days", "is_event", "tier"), labels))
+        else:
+            pieces.append(not_estimable(NOTHING_TO_TEST, **labels))
     return stacked(pieces)
+
+
+def gray_test(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Gray's test of each endpoint, and of death before it, over all tiers with patients."""
+    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
+    pieces = []
+    for endpoint in protocol.endpoints:
+        rows = endpoint_rows(times, endpoint)
+        if rows.is_empty():
+            continue
+        labels = {"endpoint": endpoint.name, "subjects": rows.height}
+        if _is_testable(rows):
+            test = competing_risks.gray_test(rows, "time_days", "status", "tier")
+            pieces.append(_tested(test.with_columns(pl.col("cause").replace_strict(CAUSES)), labels))
+        else:
+            pieces.append(not_estimable(NOTHING_TO_TEST, cause="event", **labels))
+    return stacked(pieces)
+
+
+def _is_testable(rows: pl.DataFrame) -> bool:
+    return rows["tier"].n_unique() >= 2 and bool((rows["status"] == 1).any())
+
+
+def _tested(test: pl.DataFrame, labels: Mapping[str, object]) -> pl.DataFrame:
+    parts = pl.col("status").str.splitn(": ", 2)
+    return test.with_columns(
+        *(pl.lit(value).alias(name) for name, value in labels.items()),
+        status=parts.struct.field("field_0"),
+        reason=parts.struct.field("field_1"),
+    )
 
 
 def _survival(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

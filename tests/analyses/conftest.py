@@ -22,11 +22,14 @@ def simulated_tables(patients: int, seed: int) -> dict[str, pl.DataFrame]:
     """The `analysis.*` frames of so many patients."""
     rng = np.random.default_rng(seed)
     subjects = _subjects(rng, patients)
+    times = _times(rng, subjects)
     return {
+        "outcomes.episodes": _episodes(subjects),
+        "outcomes.time_to_event": times,
         "analysis.subjects": subjects,
         "analysis.scores": _scores(rng, subjects),
         "analysis.walking_tests": _walks(rng, subjects),
-        "analysis.time_to_event": _times(rng, subjects),
+        "analysis.time_to_event": times,
         "analysis.responders": _responders(rng, subjects),
     }
 
@@ -82,6 +85,13 @@ def _subjects(rng: np.random.Generator, n: int) -> pl.DataFrame:
             "spwt_baseline_speed_m_s": speed.tolist(),
             "is_spwt_baseline_at_cap": (time >= 1800).tolist(),
         }
+    )
+
+
+def _episodes(subjects: pl.DataFrame) -> pl.DataFrame:
+    """Each patient's only episode, starting at enrolment."""
+    return subjects.select("episode_id", "patient_id", "tier", "tier_rank", "prior_tiers").with_columns(
+        start_day=pl.lit(0, pl.Int32), next_start_day=pl.lit(None, pl.Int32), next_tier=pl.lit(None, pl.String)
     )
 
 
