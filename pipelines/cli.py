@@ -197,15 +197,10 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 3000,
 ) -> None:
     """Open Dagster's UI on this home, with the daemon that runs schedules; Ctrl-C ends both."""
-    from pipelines.assets.instance import LOCATION, open_instance, workspace_file
-    from pipelines.assets.jobs import JOB
+    from pipelines.assets.ui import job_page, serve
 
-    home = _home(context)
-    open_instance(home).dispose()
-    os.environ |= {"LSS_HOME": str(home.path), "DAGSTER_HOME": str(home.dagster)}
-    print(f"http://{host}:{port}/locations/{LOCATION}/jobs/{JOB}  (Ctrl-C ends it)", flush=True)
-    command = ["-m", "dagster", "dev", "--workspace", str(workspace_file(home)), "--host", host, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *command, "--log-level", "warning"])
+    print(f"{job_page(host, port)}  (Ctrl-C ends it)", flush=True)
+    raise typer.Exit(serve(_home(context), host, port))
 
 
 def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analysis_set: AnalysisSet | None) -> None:

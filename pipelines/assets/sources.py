@@ -35,6 +35,8 @@ ABOUT = {
     "protocol.windows": "Follow-up visits: nominal day and the days that belong to it.",
     "protocol.endpoints": "Time-to-event endpoints.",
     "protocol.endpoint_treatments": "Which later tier is an event for which endpoint and tier of the episode.",
+    "protocol.endpoint_relapses": "Which relapses count for which endpoint.",
+    "protocol.relapses": "What counts as the return of a symptom after a response.",
     "protocol.endpoint_events": "Which recorded events count for which endpoint.",
     "protocol.competing_events": "Events that compete with every endpoint.",
     "protocol.contrasts": "Neighbouring tiers that are compared, and the endpoint of each comparison.",
