@@ -34,6 +34,11 @@ def characteristic(variable: str, level: str, tier: str) -> Key:
     return ("characteristic", variable, level, tier)
 
 
+def known(variable: str, tier: str) -> Key:
+    """Patients of a tier with a value of a covariate: what percentages are of."""
+    return ("known", variable, tier)
+
+
 def seen(outcome: str, window: str, tier: str) -> Key:
     """Patients with a value at a visit (or baseline)."""
     return ("seen", outcome, window, tier)
@@ -106,7 +111,7 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _responders(ledger, snapshot["results.responders"], protocol)
     _stops(ledger, snapshot["results.stop_reasons"])
     _crossover(ledger, snapshot["outcomes.crossover"])
-    _events(ledger, snapshot["analysis.time_to_event"], protocol)
+    _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
     _quality(ledger, snapshot)
     return ledger
 
@@ -154,14 +159,19 @@ def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
         return
     counted = frame.filter(pl.col("statistic").is_in(["share", "missing"]))
     for (variable, tier), part in counted.group_by("variable", "tier", maintain_order=True):
-        whole = patients(str(tier))
-        parts: list[Key] = []
-        for row in part.iter_rows(named=True):
-            is_missing = row["statistic"] == "missing"
-            key = characteristic(str(variable), MISSING if is_missing else row["level"], str(tier))
-            ledger.add(key, int(row["count"]), weight=DETAIL if is_missing else USUAL)
-            parts.append(key)
-        _fill(ledger, whole, parts, ("characteristic", str(variable), "other", str(tier)))
+        whole, base = patients(str(tier)), known(str(variable), str(tier))
+        absent = characteristic(str(variable), MISSING, str(tier))
+        missing = int(part.filter(pl.col("statistic") == "missing")["count"].sum())
+        ledger.add(absent, missing, weight=DETAIL)
+        ledger.add(base, ledger.counts[whole].value - missing, weight=USUAL)
+        ledger.sum_of(whole, (absent, base))
+        levels: list[Key] = []
+        for row in part.filter(pl.col("statistic") == "share").iter_rows(named=True):
+            key = characteristic(str(variable), row["level"], str(tier))
+            ledger.add(key, int(row["count"]), weight=USUAL)
+            levels.append(key)
+        if levels:
+            _fill(ledger, base, levels, ("characteristic", str(variable), "other", str(tier)))
 
 
 def _trajectories(ledger: Ledger, frame: pl.DataFrame) -> None:
@@ -279,16 +289,17 @@ def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
         _fill(ledger, patients(str(tier)), keys, ("crossover", str(tier), "other"))
 
 
-def _events(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protocol: Protocol) -> None:
     """Events by each horizon; an event set within another, and an earlier horizon within a later, are nested."""
     if frame.is_empty():
         return
+    compared = _compared_days(contrasts)
     for tier in protocol.tier_names:
         rows = frame.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == 1))
         for endpoint in protocol.endpoints:
             days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
             before: Key | None = None
-            for horizon in horizons(endpoint, protocol):
+            for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
                 key = events(endpoint.name, tier, horizon)
                 weight = IMPORTANT if endpoint.is_descriptive or endpoint.is_harm else USUAL
                 ledger.add(key, int((days <= horizon).sum()), weight=weight)
@@ -299,6 +310,16 @@ def _events(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
                 _nest(ledger, before, patients(tier))
                 _escalations(ledger, before, endpoint, protocol, tier)
         _nest_endpoints(ledger, protocol, tier)
+
+
+def _compared_days(contrasts: pl.DataFrame) -> dict[str, set[float]]:
+    """Days of the incidence differences by endpoint: a horizon, or the end of a smaller group's follow-up."""
+    days: dict[str, set[float]] = {}
+    if not contrasts.is_empty():
+        rows = contrasts.filter(pl.col("measure") == "incidence difference").select("outcome", "window").unique()
+        for endpoint, window in rows.iter_rows():
+            days.setdefault(endpoint, set()).add(float(window.removesuffix(" days")))
+    return days
 
 
 def horizons(endpoint: Endpoint, protocol: Protocol) -> list[int]:

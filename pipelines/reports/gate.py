@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.protocol import Protocol
 from pipelines.reports import counts, numbers
 from pipelines.reports.content import Shown
-from pipelines.reports.curves import Cuts, safe_cuts
+from pipelines.reports.curves import Cuts, safe_cuts, value_at
 from pipelines.reports.suppression import Decisions, Key
 from pipelines.reports.tables import Snapshot
 
@@ -127,6 +127,19 @@ class Gate:
         capped = walks["is_at_cap"].fill_null(False).to_numpy()
         at = walks[column].to_numpy()
         return safe_cuts([at[~capped], at[capped]], grid, self.minimum)
+
+
+def points_of(curve: pl.DataFrame, cuts: Cuts, start: float, digits: int) -> list[tuple[float, int, tuple[Drawn, ...]]]:
+    """A step function (`at`, estimate, ci_low, ci_high) at its cuts: position, number at risk, rounded values."""
+    rows = curve.drop_nulls("estimate").sort("at")
+    times = rows["at"].to_numpy()
+    columns = [
+        value_at(times, rows[name].to_numpy(), cuts.times, start) for name in ("estimate", "ci_low", "ci_high")
+    ]
+    return [
+        (time, risk, tuple(Drawn(round(float(column[k]), digits)) for column in columns))
+        for k, (time, risk) in enumerate(zip(cuts.times, cuts.at_risk, strict=True))
+    ]
 
 
 def _grid(horizons: Sequence[int]) -> list[float]:

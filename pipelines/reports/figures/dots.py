@@ -1,0 +1,43 @@
+"""Shares of responders by threshold: one row a threshold, one dot with its interval a tier."""
+
+from collections.abc import Sequence
+
+from pipelines.reports import style
+from pipelines.reports.content import Panel
+from pipelines.reports.figures.marks import Series
+
+
+def dot_panel(series: Sequence[Series], rows: Sequence[str], title: str, alt: str) -> Panel:
+    """One panel; points of a series have the row's place as `x` and a share as `y`."""
+    row_mm = 2.6 * len(series) + 3.4
+    height = 14 + row_mm * len(rows)
+    with style.house_style():
+        figure = style.canvas(style.COLUMN_MM, height)
+        ax = style.axes_mm(figure, left=27, bottom=8, right=19, top=3.5)
+        ax.set_xlim(0, 1)
+        ax.set_ylim(len(rows), 0)
+        for place, label in enumerate(rows):
+            if place:
+                ax.axhline(place, color=style.FAINT, linewidth=0.5)
+            ax.annotate(label, (0, place + 0.5), xycoords=("axes fraction", "data"), xytext=(-5, 0),
+                        textcoords="offset points", ha="right", va="center", fontsize=style.FONT_SIZE - 0.3)  # fmt: skip
+        unit = 2.6 / row_mm
+        for number, one in enumerate(series):
+            shift = 0.5 + (number - (len(series) - 1) / 2) * unit
+            for point in one.drawn:
+                y = point.x + shift
+                if point.low is not None and point.high is not None:
+                    ax.plot([point.low, point.high], [y, y], color=one.look.colour, linewidth=0.8)
+                ax.plot([float(point.y or 0)], [y], marker=one.look.marker, color=one.look.colour, markersize=3.4,
+                        markerfacecolor=one.look.face, linestyle="none")  # fmt: skip
+            for point in one.points:
+                text = point.n.text if point.n is not None else ""
+                ax.annotate(text, (1, point.x + shift), xycoords=("axes fraction", "data"), xytext=(4, 0), ha="left",
+                            textcoords="offset points", va="center", fontsize=style.FONT_SIZE - 1.2,
+                            color=one.look.colour, annotation_clip=False)  # fmt: skip
+        ax.spines["left"].set_visible(False)
+        ax.set_yticks([])
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+        ax.grid(axis="x", color=style.FAINT, linewidth=0.5)
+        ax.set_axisbelow(True)
+        return Panel(style.svg(figure), alt, style.COLUMN_MM, title)

@@ -1,0 +1,191 @@
+"""What the comparisons found: adjusted beside unadjusted for each contrast and question, and how far it can be trusted.
+
+Reads `results.contrasts` and `results.hazard_ratios`; wording is in `sentences.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import polars as pl
+
+from pipelines.protocol import Contrast
+from pipelines.reports import counts
+from pipelines.reports.study import Study
+from pipelines.reports.suppression import Key
+
+Verdict = Literal["clear", "suggestive", "unclear", "withheld", "not estimable", "absent"]
+
+RATIOS = ("distance ratio", "hazard ratio", "risk ratio")
+_LEADING = ("mean difference", "distance ratio", "incidence difference")
+_UNADJUSTED = ("unadjusted", "baseline only")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One row of a table of contrasts."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_adjusted: float | None
+    status: str
+    reason: str
+    method: str
+    measure: str
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether 1, not 0, means no difference."""
+        return self.measure in RATIOS
+
+    @property
+    def neutral(self) -> float:
+        """The value of no difference."""
+        return 1.0 if self.is_ratio else 0.0
+
+    @property
+    def excludes_neutral(self) -> bool:
+        """Whether the 95 % limits leave out no difference."""
+        return self.low is not None and self.high is not None and not self.low <= self.neutral <= self.high
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A contrast at one outcome and window; `adjusted` leads and `unadjusted` stands beside it."""
+
+    contrast: Contrast
+    outcome: str
+    window: str
+    adjusted: Estimate | None
+    unadjusted: Estimate | None
+
+    @property
+    def leading(self) -> Estimate | None:
+        """The estimate that is spoken of: adjusted, or unadjusted where no adjusted one was asked for."""
+        return self.adjusted or self.unadjusted
+
+    @property
+    def verdict(self) -> Verdict:
+        """`clear`: limits exclude no difference, also after Holm where that was done; `suggestive`: only before."""
+        found = self.leading
+        if found is None:
+            return "absent"
+        if found.status != "estimable" or found.value is None:
+            return "withheld" if found.status == "withheld" else "not estimable"
+        if not found.excludes_neutral:
+            return "unclear"
+        return "suggestive" if found.p_adjusted is not None and found.p_adjusted >= 0.05 else "clear"
+
+
+def importance(found: Estimate, threshold: float | None) -> Literal["", "at least", "possibly", "less"]:
+    """How an estimate's limits lie to the difference between groups that is held to matter."""
+    if threshold is None or found.low is None or found.high is None:
+        return ""
+    low, high = found.low, found.high
+    edges = (1 / threshold, threshold) if found.is_ratio else (-threshold, threshold)
+    if edges[0] < low and high < edges[1]:
+        return "less"
+    return "at least" if low >= edges[1] or high <= edges[0] else "possibly"
+
+
+def of_outcome(study: Study, outcome: str, window: str) -> list[Finding]:
+    """Findings of an instrument at a window, one a contrast of the protocol, in its order."""
+    rows = study.snapshot.rows("results.contrasts", outcome=outcome, window=window)
+    found = [_finding(rows, contrast, outcome, window) for contrast in study.protocol.contrasts]
+    return [_if_enough(study, f, *_arms(f, lambda tier: counts.seen(outcome, window, tier))) for f in found]
+
+
+def of_endpoint(study: Study, contrast: Contrast) -> list[Finding]:
+    """Incidence differences of a contrast's endpoint, one a horizon that has results, earliest first."""
+    if contrast.endpoint is None:
+        return []
+    rows = study.snapshot.rows("results.contrasts", outcome=contrast.endpoint)
+    if rows.is_empty():
+        return []
+    mine = rows.filter(_is_of(contrast))
+    windows = sorted(mine["window"].unique().to_list(), key=lambda w: float(str(w).removesuffix(" days")))
+    found = [_finding(mine.filter(pl.col("window") == w), contrast, contrast.endpoint, str(w)) for w in windows]
+    return [_if_countable(study, f) for f in found]
+
+
+def hazards_of(study: Study, contrast: Contrast) -> Finding:
+    """Cause-specific hazard ratios of a contrast's endpoint."""
+    rows = study.snapshot.rows("results.hazard_ratios", endpoint=contrast.endpoint, model="cause-specific", view="index")
+    if rows.is_empty() or contrast.endpoint is None:
+        return Finding(contrast, str(contrast.endpoint), "all follow-up", None, None)
+    mine = rows.filter(_is_of(contrast)).with_columns(
+        method=pl.col("adjustment"), measure=pl.lit("hazard ratio"), p_adjusted=pl.lit(None, pl.Float64)
+    )
+    finding = _finding(mine, contrast, contrast.endpoint, "all follow-up", measures=("hazard ratio",))
+    last = max(counts.horizons(study.protocol.endpoint(contrast.endpoint), study.protocol))
+    return _if_enough(study, finding, *_arms(finding, lambda tier: counts.events(finding.outcome, tier, last)))
+
+
+def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:
+    return key(finding.contrast.tier), key(finding.contrast.reference)
+
+
+def _if_enough(study: Study, finding: Finding, *arms: Key) -> Finding:
+    """The finding, blinded if an arm is smaller than the smallest count that may be shown."""
+    return finding if study.gate.rests_on_enough(*arms) else _blinded(study, finding, both=True)
+
+
+def _if_countable(study: Study, finding: Finding) -> Finding:
+    """The finding of an incidence; unadjusted, it would give away an arm's events where these may not be printed."""
+    days = float(finding.window.removesuffix(" days"))
+    arms = _arms(finding, lambda tier: counts.events(finding.outcome, tier, days))
+    if not study.gate.rests_on_enough(*arms):
+        return _blinded(study, finding, both=True)
+    if not all(study.gate.is_printed(arm) for arm in arms):
+        return _blinded(study, finding, both=False)
+    return finding
+
+
+def _blinded(study: Study, finding: Finding, both: bool) -> Finding:
+    reason = f"an arm has fewer than {study.gate.minimum}" if both else "it would give away a small count"
+
+    def blind(found: Estimate | None) -> Estimate | None:
+        if found is None or found.status != "estimable":
+            return found
+        return replace(found, value=None, low=None, high=None, p=None, p_adjusted=None, status="withheld", reason=reason)
+
+    adjusted = blind(finding.adjusted) if both else finding.adjusted
+    return replace(finding, adjusted=adjusted, unadjusted=blind(finding.unadjusted))
+
+
+def _is_of(contrast: Contrast) -> pl.Expr:
+    return (pl.col("tier") == contrast.tier) & (pl.col("reference") == contrast.reference)
+
+
+def _finding(
+    rows: pl.DataFrame, contrast: Contrast, outcome: str, window: str, measures: tuple[str, ...] = _LEADING
+) -> Finding:
+    if rows.is_empty():
+        return Finding(contrast, outcome, window, None, None)
+    mine = rows.filter(_is_of(contrast) & pl.col("measure").is_in(measures))
+    records = list(mine.iter_rows(named=True))
+    primary = [row for row in records if row.get("is_primary")]
+    adjusted = [row for row in records if not is_unadjusted(row["method"])]
+    unadjusted = [row for row in records if is_unadjusted(row["method"])]
+    lead = (primary or adjusted)[:1]
+    return Finding(
+        contrast,
+        outcome,
+        window,
+        _estimate(lead[0]) if lead and not is_unadjusted(lead[0]["method"]) else None,
+        _estimate(unadjusted[0]) if unadjusted else None,
+    )
+
+
+def is_unadjusted(method: str) -> bool:
+    """Whether a method leaves the case mix as it is (the outcome's own baseline aside)."""
+    return any(word in method for word in _UNADJUSTED)
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate:
+    return Estimate(
+        row["estimate"], row["ci_low"], row["ci_high"], row.get("p_value"), row.get("p_adjusted"),
+        row["status"], row["reason"] or "", row["method"], row["measure"],
+    )  # fmt: skip

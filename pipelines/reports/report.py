@@ -1,0 +1,97 @@
+"""The committee report of a release: which sections, in which order, with numbered exhibits and a stamp."""
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+
+from pipelines.protocol import Protocol
+from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
+from pipelines.reports.sections import cohort, comparison, failure, methods, outcomes, quality, summary
+from pipelines.reports.study import Study
+from pipelines.reports.tables import Read
+
+NOTICE = (
+    "Association, not causation: figures describe patients in routine care and do not show what a treatment causes. "
+    "Small counts are withheld."
+)
+_PACKAGES = ("lss-outcomes", "duckdb", "polars", "lifelines", "statsmodels", "scipy", "numpy", "matplotlib", "typst")
+_PARTS = (
+    cohort.flow,
+    cohort.table_one,
+    cohort.completeness,
+    outcomes.pain,
+    outcomes.responders,
+    outcomes.walking,
+    failure.failure,
+    comparison.comparisons,
+    failure.harm,
+    failure.crossover,
+    comparison.withheld,
+    quality.quality,
+    methods.methods,
+    methods.target_trials,
+    methods.thresholds,
+)
+
+
+def build_report(read: Read, protocol: Protocol) -> Document:
+    """The report of one release under one protocol.
+
+    Args:
+        read: gives a table of the snapshot by name (`results.contrasts`); a missing table may raise `LookupError` or
+            `WarehouseError`, and its section then says `not applicable`.
+        protocol: the protocol that the results were made with.
+    """
+    study = Study(read, protocol)
+    sections = _numbered(tuple(part(study) for part in _PARTS))
+    release = study.release_fact("release") or "unnamed release"
+    return Document(
+        title=protocol.title,
+        subtitle=f"Report to the quality committee, release {release}",
+        release=release,
+        protocol=f"{protocol.name} {protocol.version}",
+        summary=summary.summary(study),
+        sections=sections,
+        stamp=_stamp(study, release),
+        notice=NOTICE,
+        keywords=(protocol.condition, "registry", "quality"),
+    )
+
+
+def _stamp(study: Study, release: str) -> Facts:
+    fact = study.release_fact
+    manifest = fact("manifest_sha256")
+    items = [
+        ("Release", f"{release} (source: {fact('source') or 'not stated'})"),
+        ("Manifest SHA-256", manifest or "not stated"),
+        ("De-identification", fact("deidentification") or "not stated"),
+        ("Linkage", fact("linkage") or "not stated"),
+        ("Protocol", f"{study.protocol.name}, version {study.protocol.version}, analysis set {study.protocol.analysis_set}"),
+        ("Protocol SHA-256", study.protocol.hash),
+        ("Generated from", "tables of the published snapshot, named under each table and figure"),
+        ("Software", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)),
+    ]
+    return Facts(tuple(items))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """The sections with tables and figures numbered in reading order."""
+    seen = {Table: 0, Figure: 0}
+
+    def number(block: Block) -> Block:
+        if isinstance(block, Table | Figure):
+            seen[type(block)] += 1
+            return replace(block, number=seen[type(block)])
+        return block
+
+    def walk(section: Section) -> Section:
+        blocks = tuple(number(block) for block in section.blocks)
+        return replace(section, blocks=blocks, parts=tuple(walk(part) for part in section.parts))
+
+    return tuple(walk(section) for section in sections)

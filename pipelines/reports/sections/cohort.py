@@ -1,0 +1,281 @@
+"""Who is in the report: flow of patients, Table 1 and how complete follow-up is."""
+
+from math import sqrt
+
+import polars as pl
+
+from pipelines.protocol import Covariate
+from pipelines.reports import counts, numbers
+from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.figures.flow import flow_panel
+from pipelines.reports.sections import not_applicable
+from pipelines.reports.study import Study
+
+COMPLEMENT_NOTE = "† Withheld because a small count could otherwise be worked out."
+
+
+def flow(study: Study) -> Section:
+    """Who was left after each rule, over all tiers in the figure and by tier in the table."""
+    title = "Flow of patients"
+    frame = study.snapshot["outcomes.attrition"]
+    if frame.is_empty():
+        return not_applicable("flow", title, "The release gave no attrition table, so the way in cannot be shown.")
+    steps = frame.select("step", "rule").unique("step").sort("step").rows()
+    gate = study.gate
+    boxes: list[tuple[str, Shown, Shown | None]] = [
+        (
+            _sentence(rule),
+            gate.count(counts.attrition(step, counts.ALL, "remaining")),
+            gate.count(counts.attrition(step, counts.ALL, "excluded")) if place else None,
+        )
+        for place, (step, rule) in enumerate(steps)
+    ]
+    ends = [(study.short(t), study.rank(t), gate.count(counts.patients(t))) for t in study.tiers]
+    alt = (
+        "Flow chart. " + "; ".join(f"{rule}: {left} remain" for rule, left, _ in boxes)
+        + ". First tier: " + ", ".join(f"{label} {n}" for label, _, n in ends) + "."
+    )  # fmt: skip
+    figure = Figure(
+        "figure-flow",
+        "From all treatment episodes to the patients compared",
+        (flow_panel(boxes, ends, alt),),
+        "Read from top to bottom: each box holds the tier episodes that remain after a rule, each line to the right "
+        "those left out by the next rule. The last row is the first tier of each patient after enrolment, which is "
+        "what the report compares.",
+        source="outcomes.attrition, summed over tiers; analysis.subjects",
+    )
+    return Section("flow", title, (figure, _flow_table(study, steps)))
+
+
+def _flow_table(study: Study, steps: list[tuple[int, str]]) -> Table:
+    columns = [Column("Rule", "left")] + [Column(study.short(t)) for t in study.tiers]
+    rows = []
+    for place, (step, rule) in enumerate(steps):
+        if place:
+            out: list[Cell] = [study.gate.count(counts.attrition(step, t, "excluded")) for t in study.tiers]
+            rows.append(Row((f"Left out: {rule[:1].lower() + rule[1:]}", *out), indent=1))
+        left: list[Cell] = [study.gate.count(counts.attrition(step, t, "remaining")) for t in study.tiers]
+        rows.append(Row((_sentence(rule), *left), kind="total"))
+    return Table(
+        "table-flow",
+        "Tier episodes left out and remaining, by tier",
+        tuple(columns),
+        tuple(rows),
+        notes=(_small(study), COMPLEMENT_NOTE),
+        source="outcomes.attrition",
+    )
+
+
+def _small(study: Study) -> str:
+    return f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}."
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# ------------------------------------------------------------------------------------------------------------- Table 1
+
+
+def table_one(study: Study) -> Section:
+    """Characteristics before the tier began, with standardised differences between neighbours on the ladder."""
+    title = "Patients by tier"
+    frame = study.snapshot["results.table_one"]
+    if frame.is_empty():
+        return not_applicable("table-one", title, "The protocol names no characteristics known before treatment.")
+    pairs = list(zip(study.tiers[1:], study.tiers[:-1], strict=True))
+    columns = [Column("", "left")]
+    columns += [Column(f"{study.short(t)}", group="First tier after enrolment") for t in study.tiers]
+    columns += [
+        Column(f"{_initial(study, a)}–{_initial(study, b)}", group="Standardised difference") for a, b in pairs
+    ]
+    rows = [Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers], *[""] * len(pairs)), "total")]
+    for covariate in study.protocol.covariates:
+        part = frame.filter(pl.col("variable") == covariate.name)
+        if part.height:
+            rows += _covariate_rows(study, part, covariate, pairs)
+    keys = "; ".join(f"{_initial(study, t)} {study.short(t)}" for t in study.tiers)
+    limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
+    table = Table(
+        "table-1",
+        "Characteristics known before the tier began",
+        tuple(columns),
+        tuple(rows),
+        reading="Mean (standard deviation) for numbers, count (per cent of those known) for the rest. A standardised "
+        f"difference is a difference between two tiers in units of their pooled standard deviation; beyond ±{limit} "
+        "the two groups are not alike, and an unadjusted comparison would mislead.",
+        notes=(f"Tiers in the differences: {keys}.", _small(study), COMPLEMENT_NOTE),
+        source="results.table_one",
+    )
+    return Section("table-one", title, (table,))
+
+
+def _initial(study: Study, tier: str) -> str:
+    name = study.short(tier)
+    return name if name.isupper() else name[:4].rstrip() + "."
+
+
+def _covariate_rows(study: Study, part: pl.DataFrame, covariate: Covariate, pairs: list[tuple[str, str]]) -> list[Row]:
+    if covariate.kind == "numeric":
+        cells = [_mean_sd(study, part, covariate.name, t) for t in study.tiers]
+        differences = [_smd_numeric(study, part, a, b) for a, b in pairs]
+        rows = [Row((covariate.label, *cells, *differences))]
+    elif covariate.kind == "boolean":
+        cells = [_level(study, covariate.name, "true", t) for t in study.tiers]
+        differences = [_smd_levels(study, covariate.name, ("true",), a, b) for a, b in pairs]
+        rows = [Row((covariate.label, *cells, *differences))]
+    else:
+        levels = [x for x in covariate.levels if _is_used(study, covariate.name, x)]
+        differences = [_smd_levels(study, covariate.name, tuple(levels), a, b) for a, b in pairs]
+        rows = [Row((covariate.label, *[""] * len(study.tiers), *differences))]
+        rows += [
+            Row((_sentence(level), *[_level(study, covariate.name, level, t) for t in study.tiers], *[""] * len(pairs)), indent=1)
+            for level in levels
+        ]
+    return rows + _missing_row(study, covariate, len(pairs))
+
+
+def _is_used(study: Study, variable: str, level: str) -> bool:
+    known = study.gate.decisions.ledger.counts
+    keys = [counts.characteristic(variable, level, t) for t in study.tiers]
+    return any(key in known and known[key].value for key in keys)
+
+
+def _missing_row(study: Study, covariate: Covariate, blanks: int) -> list[Row]:
+    if not _is_used(study, covariate.name, counts.MISSING):
+        return []
+    cells = [study.gate.count(counts.characteristic(covariate.name, counts.MISSING, t)) for t in study.tiers]
+    return [Row(("Not known, n", *cells, *[""] * blanks), indent=1)]
+
+
+def _value(part: pl.DataFrame, tier: str, statistic: str) -> float | None:
+    found = part.filter((pl.col("tier") == tier) & (pl.col("statistic") == statistic))["value"]
+    return float(found[0]) if len(found) and found[0] is not None else None
+
+
+def _mean_sd(study: Study, part: pl.DataFrame, variable: str, tier: str) -> Cell:
+    mean, sd = _value(part, tier, "mean"), _value(part, tier, "sd")
+    if mean is None or sd is None:
+        return numbers.ABSENT
+    known = part.filter((pl.col("tier") == tier) & (pl.col("statistic") == "mean"))["count"]
+    if not len(known) or int(known[0]) < study.gate.minimum:
+        return Shown(f"n <{study.gate.minimum}", is_withheld=True)
+    digits = 0 if abs(mean) >= 100 else 1
+    return study.gate.text(f"{numbers.fixed(mean, digits)} ({numbers.fixed(sd, digits)})", counts.patients(tier))
+
+
+def _known(study: Study, variable: str, tier: str) -> int:
+    known = study.gate.decisions.ledger.counts
+    missing = known.get(counts.characteristic(variable, counts.MISSING, tier))
+    return known[counts.patients(tier)].value - (missing.value if missing else 0)
+
+
+def _level(study: Study, variable: str, level: str, tier: str) -> Cell:
+    key = counts.characteristic(variable, level, tier)
+    return study.gate.count_and_share(key, counts.known(variable, tier))
+
+
+def _smd_numeric(study: Study, part: pl.DataFrame, tier: str, reference: str) -> Cell:
+    values = [_value(part, t, s) for t in (tier, reference) for s in ("mean", "sd")]
+    if any(value is None for value in values):
+        return numbers.ABSENT
+    a, sd_a, b, sd_b = (float(value or 0) for value in values)
+    pooled = sqrt((sd_a**2 + sd_b**2) / 2)
+    return _difference(study, (a - b) / pooled if pooled else 0.0, tier, reference)
+
+
+def _smd_levels(study: Study, variable: str, levels: tuple[str, ...], tier: str, reference: str) -> Cell:
+    """Difference of proportions over all levels (Yang and Dalton 2012); only where all of them are printed."""
+    shares = []
+    for t in (tier, reference):
+        drawn = [study.gate.drawn_share(counts.characteristic(variable, x, t), counts.known(variable, t)) for x in levels]
+        if any(share is None for share in drawn):
+            return Shown("†", is_withheld=True)
+        shares.append([_exact(study, variable, x, t) for x in levels])
+    return _difference(study, _distance(*shares), tier, reference)
+
+
+def _exact(study: Study, variable: str, level: str, tier: str) -> float:
+    known = study.gate.decisions.ledger.counts
+    return known[counts.characteristic(variable, level, tier)].value / known[counts.known(variable, tier)].value
+
+
+def _distance(p: list[float], q: list[float]) -> float:
+    import numpy as np
+
+    if len(p) == 1:
+        spread = sqrt((p[0] * (1 - p[0]) + q[0] * (1 - q[0])) / 2)
+        return (p[0] - q[0]) / spread if spread else 0.0
+    a, b = np.array(p[1:]), np.array(q[1:])
+    covariance = sum(np.diag(x) - np.outer(x, x) for x in (a, b)) / 2
+    return float(sqrt(max(0.0, (a - b) @ np.linalg.pinv(covariance) @ (a - b))))
+
+
+def _difference(study: Study, value: float, tier: str, reference: str) -> Cell:
+    return study.gate.text(numbers.fixed(value, 2), counts.patients(tier), counts.patients(reference))
+
+
+# -------------------------------------------------------------------------------------------------------- completeness
+
+
+def completeness(study: Study) -> Section:
+    """Share of due visits at which a value was obtained, by instrument, window and tier, and by site."""
+    title = "Completeness of follow-up"
+    frame = study.snapshot["outcomes.completeness"]
+    if frame.is_empty():
+        return not_applicable("completeness", title, "No visit window has closed, or no instrument was recorded.")
+    target = study.protocol.diagnostics.completeness_target
+    names = set(frame["instrument"].to_list())
+    rows: list[Row] = []
+    for instrument in study.protocol.instruments:
+        if instrument.name not in names or not study.is_asked(instrument.name):
+            continue
+        rows.append(Row((instrument.short_label,), "group"))
+        for window in study.protocol.windows:
+            cells = [_completeness(study, instrument.name, window.name, t, target) for t in study.tiers]
+            if any(cell != numbers.ABSENT for cell in cells):
+                rows.append(Row((window.label, *cells), indent=1))
+    columns = (Column("Visit", "left"), *[Column(study.short(t)) for t in study.tiers])
+    table = Table(
+        "table-completeness",
+        "Patients seen, of those whose visit was due",
+        columns,
+        tuple(rows),
+        reading=f"Due are patients whose visit window has closed and who were alive at its end. ▾ marks a share below "
+        f"the protocol's target of {numbers.percent(target)}. Those not seen may differ from those seen.",
+        notes=(COMPLEMENT_NOTE,),
+        source="outcomes.completeness",
+    )
+    return Section("completeness", title, (table, *_by_site(study, frame, target)))
+
+
+def _completeness(study: Study, outcome: str, window: str, group: str, target: float) -> Cell:
+    done, due = counts.observed(outcome, window, group), counts.expected(outcome, window, group)
+    if not study.gate.knows(due) or not study.gate.decisions.ledger.counts[due].value:
+        return numbers.ABSENT
+    share = study.gate.drawn_share(done, due)
+    if share is None:
+        return study.gate.count(done)
+    mark = " ▾" if share < target else ""
+    return Shown(f"{study.gate.count(done)}/{study.gate.count(due)}\u2002{study.gate.share(done, due)}{mark}")
+
+
+def _by_site(study: Study, frame: pl.DataFrame, target: float) -> tuple[Table | Paragraph | Callout, ...]:
+    asked = [(q.outcome, q.window) for q in study.protocol.primary.outcomes]
+    found = [q for q in asked if frame.filter((pl.col("instrument") == q[0]) & (pl.col("visit_window") == q[1])).height]
+    sites = sorted(frame["site_id"].unique().to_list())
+    if not found or len(sites) < 2:
+        return ()
+    labels = [f"{study.protocol.instrument(o).short_label}, {study.window_label(w)}" for o, w in found]
+    rows = [Row((site, *[_completeness(study, o, w, site, target) for o, w in found])) for site in sites]
+    return (
+        Table(
+            "table-sites",
+            "Completeness at the primary visits, by treating site",
+            (Column("Site (pseudonym)", "left"), *[Column(label) for label in labels]),
+            tuple(rows),
+            reading=f"Sites in alphabetical order, not ranked. ▾ marks a share below {numbers.percent(target)}.",
+            notes=(_small(study), COMPLEMENT_NOTE),
+            source="outcomes.completeness",
+        ),
+    )

@@ -1,0 +1,336 @@
+"""Comparisons between neighbouring tiers, adjusted beside unadjusted, and what was withheld and why."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from pipelines.reports import numbers
+from pipelines.reports.content import Bullets, Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
+from pipelines.reports.findings import Estimate, Finding, hazards_of, of_endpoint, of_outcome
+from pipelines.reports.gate import Drawn
+from pipelines.reports.sections import not_applicable
+from pipelines.reports.sentences import digits_of, estimate_text
+from pipelines.reports.study import Study
+
+_SOURCE = "results.contrasts"
+
+
+def comparisons(study: Study) -> Section:
+    """Forest plots of the primary and secondary questions, and the same numbers as tables."""
+    title = "Comparisons between neighbouring tiers"
+    if not study.protocol.contrasts:
+        return not_applicable("comparisons", title, "The protocol names no contrast.")
+    if study.snapshot["results.contrasts"].is_empty():
+        return not_applicable("comparisons", title, "No contrast was estimated in this release.")
+    opening = Paragraph(
+        "Only neighbours on the ladder are compared, because only between them could a patient have been given either. "
+        "All figures are **associations** in routine care: they are adjusted for what was recorded, and for nothing else. "
+        "Multiplicity is allowed for in the primary questions (Holm)."
+    )
+    blocks: list[Paragraph | Figure | Table] = [opening]
+    panels = question_panels(study)
+    if panels:
+        blocks.append(
+            Figure(
+                "figure-contrasts",
+                "Adjusted and unadjusted differences",
+                tuple(panels),
+                "Squares are adjusted for case mix, open circles are not; lines are 95 % intervals. An interval that "
+                "crosses the vertical line is compatible with no difference. Inside the grey band a difference is held "
+                "too small to matter between groups. Where square and circle lie far apart, case mix explains much.",
+                source=_SOURCE,
+            )
+        )
+    blocks += [*_contrast_tables(study), *_failure_table(study)]
+    return Section("comparisons", title, tuple(blocks))
+
+
+def question_panels(study: Study) -> list[Panel]:
+    """A forest plot for each primary and secondary question, and one for the endpoints of the contrasts."""
+    panels = []
+    for question in study.asked:
+        findings = of_outcome(study, question.outcome, question.window)
+        if any(f.leading is not None for f in findings):
+            panels.append(_outcome_panel(study, question.outcome, question.window, findings))
+    last = [found[-1] for c in study.protocol.contrasts if (found := of_endpoint(study, c))]
+    if last:
+        panels.append(_endpoint_panel(study, last))
+    return panels
+
+
+def _outcome_panel(study: Study, outcome: str, window: str, findings: Sequence[Finding]) -> Panel:
+    instrument = study.protocol.instrument(outcome)
+    found = [f for f in findings if f.leading is not None]
+    is_ratio = any(f.leading is not None and f.leading.is_ratio for f in found)
+    sides = ("tier better", "tier worse") if instrument.better == "lower" else ("tier worse", "tier better")
+    if is_ratio:
+        axis = ForestAxis("Ratio of distances (log scale)", 1.0, ("tier walks less far", "tier walks farther"), True,
+                          (0.25, 0.5, 0.7, 1, 1.4, 2, 3, 4), instrument.between_group_threshold)  # fmt: skip
+    else:
+        axis = ForestAxis(f"Difference in {instrument.unit}", 0.0, sides, band=instrument.between_group_threshold)
+    digits = 2 if is_ratio else digits_of(study, outcome)
+    title = f"{instrument.short_label}, {study.window_label(window)}"
+    rows = [forest_row(study, f, digits) for f in found]
+    return forest_panel(rows, axis, title, _forest_alt(title, rows))
+
+
+def _endpoint_panel(study: Study, findings: Sequence[Finding]) -> Panel:
+    axis = ForestAxis("Difference in percentage points", 0.0, ("fewer with tier", "more with tier"))
+    rows = [forest_row(study, f, 1, scale=100.0, with_window=True) for f in findings]
+    title = "Later operation, by the contrast's own endpoint"
+    return forest_panel(rows, axis, title, _forest_alt(title, rows))
+
+
+def forest_row(study: Study, finding: Finding, digits: int, scale: float = 1.0, with_window: bool = False) -> ForestRow:
+    """A contrast as a row of a forest plot."""
+    label = study.versus(finding.contrast)
+    if with_window:
+        label += f", {study.window_label(finding.window)}"
+    marks = [_mark(study, finding, e, digits, scale) for e in (finding.adjusted, finding.unadjusted)]
+    if marks[0] is None and marks[1] is not None and finding.adjusted is None:
+        return ForestRow(label, None, marks[1])
+    return ForestRow(label, *marks)
+
+
+def _mark(study: Study, finding: Finding, found: Estimate | None, digits: int, scale: float) -> Mark | None:
+    if found is None:
+        return None
+    if found.value is None:
+        return Mark(Shown(found.status, is_withheld=True))
+    drawn = [Drawn(round(scale * v, digits + 1)) if v is not None else None for v in (found.value, found.low, found.high)]
+    return Mark(Shown(estimate_text(study, found, finding.outcome)), *drawn)
+
+
+def _forest_alt(title: str, rows: Sequence[ForestRow]) -> str:
+    said = []
+    for row in rows:
+        parts = [f"{name} {m.text}" for name, m in (("adjusted", row.adjusted), ("unadjusted", row.unadjusted)) if m]
+        said.append(f"{row.label}: {', '.join(parts)}")
+    return f"Forest plot, {title}. {'; '.join(said)}."
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+_COLUMNS = (
+    Column("Contrast", "left"),
+    Column("Adjusted (95 % interval)"),
+    Column("p"),
+    Column("p, Holm"),
+    Column("Unadjusted (95 % interval)"),
+    Column("What holds", "left"),
+)
+
+
+def _contrast_tables(study: Study) -> list[Table]:
+    rows: list[Row] = []
+    for question in study.asked:
+        findings = [f for f in of_outcome(study, question.outcome, question.window) if f.leading is not None]
+        if not findings:
+            continue
+        is_primary = question in study.protocol.primary.outcomes
+        name = f"{study.protocol.instrument(question.outcome).label}, {study.window_label(question.window)}"
+        rows.append(Row((f"{name}{'' if is_primary else ' (secondary)'}{_measure(findings)}",), "group"))
+        rows += [_contrast_row(study, f) for f in findings]
+    if not rows:
+        return []
+    return [
+        Table(
+            "table-contrasts",
+            "Differences between neighbouring tiers in pain, disability and walking",
+            _COLUMNS,
+            tuple(rows),
+            reading="Tier minus reference, or tier over reference for distances. For scores where lower is better a "
+            "negative difference favours the tier; a ratio above 1 means that patients of the tier walk farther. "
+            f"{'Unadjusted estimates allow for the baseline of the outcome only.'}",
+            source=f"{_SOURCE} (method by outcome: {_methods(study)})",
+        )
+    ]
+
+
+def _measure(findings: Sequence[Finding]) -> str:
+    return ": ratio of distances" if any(f.leading and f.leading.is_ratio for f in findings) else ""
+
+
+def _methods(study: Study) -> str:
+    found = [f.leading.method for q in study.asked for f in of_outcome(study, q.outcome, q.window) if f.leading]
+    return "; ".join(dict.fromkeys(found))
+
+
+def _contrast_row(study: Study, finding: Finding) -> Row:
+    adjusted, unadjusted = finding.adjusted, finding.unadjusted
+    return Row(
+        (
+            study.versus(finding.contrast),
+            _estimate_cell(study, finding, adjusted),
+            _p_cell(adjusted.p if adjusted else None),
+            _p_cell(adjusted.p_adjusted if adjusted else None),
+            _estimate_cell(study, finding, unadjusted),
+            _verdict(finding),
+        ),
+        indent=1,
+    )
+
+
+def _estimate_cell(study: Study, finding: Finding, found: Estimate | None) -> Cell:
+    if found is None:
+        return numbers.ABSENT
+    if found.value is None:
+        return Shown(found.status, is_withheld=True)
+    return Shown(estimate_text(study, found, finding.outcome))
+
+
+def _p_cell(value: float | None) -> Cell:
+    return Shown(numbers.p_value(value)) if value is not None else numbers.ABSENT
+
+
+_VERDICTS = {
+    "clear": "difference beyond chance",
+    "suggestive": "not after Holm",
+    "unclear": "no clear difference",
+    "absent": "not asked",
+}
+
+
+def _verdict(finding: Finding) -> str:
+    if finding.verdict in ("withheld", "not estimable"):
+        return (finding.leading.reason if finding.leading else "") or finding.verdict
+    before = "" if finding.adjusted else " (unadjusted)"
+    return _VERDICTS[finding.verdict] + before
+
+
+def _failure_table(study: Study) -> list[Table]:
+    rows: list[Row] = []
+    for contrast in study.protocol.contrasts:
+        found = of_endpoint(study, contrast)
+        ratio = hazards_of(study, contrast)
+        if not found and ratio.leading is None:
+            continue
+        endpoint = study.protocol.endpoint(str(contrast.endpoint))
+        rows.append(Row((f"{study.versus(contrast)}: {endpoint.label[:1].lower() + endpoint.label[1:]}",), "group"))
+        for finding in found:
+            label = f"Incidence by {study.window_label(finding.window)}, percentage points"
+            rows.append(Row((label, *_contrast_row(study, finding).cells[1:]), indent=1))
+        if ratio.leading is not None:
+            rows.append(Row(("Cause-specific hazard ratio", *_contrast_row(study, ratio).cells[1:]), indent=1))
+    if not rows:
+        return []
+    return [
+        Table(
+            "table-failure-contrasts",
+            "Differences between neighbouring tiers in later operation",
+            (Column("Contrast and its event", "left"), *_COLUMNS[1:]),
+            tuple(rows),
+            reading="Each contrast counts the same events in both arms. Differences of the cumulative incidence lead; "
+            "the hazard ratio is secondary (below 1: fewer events per time with the tier).",
+            source="results.contrasts (measure = incidence difference); results.hazard_ratios (view = index)",
+        )
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------------ withheld
+
+
+def withheld(study: Study) -> Section:
+    """Contrasts that failed a diagnostic, and all diagnostics counted."""
+    title = "What was withheld, and why"
+    frame = study.snapshot["results.diagnostics"]
+    if frame.is_empty():
+        return not_applicable("withheld", title, "No diagnostics were run: the protocol names no contrast.")
+    blocks: list[Paragraph | Bullets | Table | Callout] = [
+        Paragraph(
+            "A contrast is shown only if the data can carry it: enough patients and events in each arm, groups that can "
+            "be made alike, little crossover, and no difference in an event that no tier can affect. What fails stays "
+            "blinded, so that nobody is tempted by a figure that should not be read."
+        )
+    ]
+    failed = frame.filter(pl.col("verdict") == "failed")
+    asked = _asked(study, failed)
+    if asked.is_empty():
+        blocks.append(Callout("note", "Nothing withheld", "Every primary and secondary comparison passed its diagnostics."))
+    else:
+        blocks.append(_failed_table(study, asked))
+    blocks.append(_verdict_table(study, frame))
+    return Section("withheld", title, tuple(blocks))
+
+
+def _asked(study: Study, failed: pl.DataFrame) -> pl.DataFrame:
+    """Failed checks that bear on a primary or secondary question, or on all of a contrast."""
+    windows = {(q.outcome, q.window) for q in study.asked}
+    endpoints = {c.name: c.endpoint for c in study.protocol.contrasts}
+    keep = []
+    for row in failed.iter_rows(named=True):
+        place = (row["outcome"], row.get("window"))
+        keep.append(row["outcome"] is None or place in windows or row["outcome"] == endpoints.get(row["contrast"]))
+    return failed.filter(pl.Series(keep, dtype=pl.Boolean))
+
+
+def _failed_table(study: Study, failed: pl.DataFrame) -> Table:
+    names = {c.name: study.versus(c) for c in study.protocol.contrasts}
+    rows = []
+    for row in failed.iter_rows(named=True):
+        rows.append(
+            Row(
+                (
+                    names.get(row["contrast"], row["contrast"]),
+                    _outcome_label(study, row["outcome"], row.get("window")),
+                    row["check"],
+                    _diagnostic(study, row),
+                    _limit(row["threshold"]),
+                )
+            )
+        )
+    return Table(
+        "table-withheld",
+        "Comparisons that are not shown",
+        (Column("Contrast", "left"), Column("Outcome", "left"), Column("Failed check", "left"), Column("Found"), Column("Limit")),
+        tuple(rows),
+        reading="A comparison stands here once for each check it failed; it is shown nowhere in this report.",
+        source="results.diagnostics (verdict = failed)",
+    )
+
+
+def _outcome_label(study: Study, outcome: str | None, window: str | None) -> str:
+    if outcome is None:
+        return "all outcomes"
+    known = {i.name: i.short_label for i in study.protocol.instruments} | {e.name: e.label for e in study.protocol.endpoints}
+    label = known.get(outcome, outcome)
+    return f"{label}, {study.window_label(window)}" if window else label
+
+
+def _diagnostic(study: Study, row: dict[str, object]) -> Cell:
+    """The value of a check; one that counts patients or events is shown only as below the limit."""
+    value = row["value"]
+    if not isinstance(value, int | float):
+        return numbers.ABSENT
+    if "per arm" in str(row["check"]) and value < study.gate.minimum:
+        return Shown(f"<{study.gate.minimum}", is_withheld=True) if value else Shown("0")
+    if "per arm" in str(row["check"]):
+        return Shown("below the limit", is_withheld=True)
+    return Shown(_limit(float(value)))
+
+
+def _limit(value: float | None) -> str:
+    if value is None:
+        return numbers.ABSENT
+    return numbers.fixed(value, 0 if float(value).is_integer() and abs(value) >= 2 else 2)
+
+
+def _verdict_table(study: Study, frame: pl.DataFrame) -> Table:
+    verdicts = [v for v in ("passed", "failed", "not applicable", "error") if (frame["verdict"] == v).any()]
+    rows = []
+    for contrast in study.protocol.contrasts:
+        mine = frame.filter(pl.col("contrast") == contrast.name)
+        cells: list[Cell] = [Shown(numbers.count(mine.filter(pl.col("verdict") == v).height)) for v in verdicts]
+        rows.append(Row((study.versus(contrast), *cells)))
+    return Table(
+        "table-verdicts",
+        "Diagnostics by contrast, over all outcomes and visits",
+        (Column("Contrast", "left"), *[Column(v.capitalize()) for v in verdicts]),
+        tuple(rows),
+        reading="How many checks came out how; `not applicable` where there was nothing to check.".replace("`", ""),
+        source="results.diagnostics",
+    )
+
+

@@ -1,0 +1,20 @@
+"""From a step function of `results.*` and the cuts the gate allows to a series that can be drawn."""
+
+import polars as pl
+
+from pipelines.reports import numbers
+from pipelines.reports.content import Shown
+from pipelines.reports.curves import Cuts
+from pipelines.reports.figures.marks import Point, Series
+from pipelines.reports.gate import points_of
+from pipelines.reports.study import Study
+
+
+def curve_series(study: Study, tier: str, curve: pl.DataFrame, cuts: Cuts, start: float) -> Series:
+    """One tier's curve (columns `at`, estimate, ci_low, ci_high) at its cuts, with numbers at risk; empty if none."""
+    digits = 2 + study.protocol.disclosure.percent_decimals
+    points = tuple(
+        Point(at, y, low, high, Shown(numbers.count(risk)))
+        for at, risk, (y, low, high) in points_of(curve, cuts, start, digits)
+    )
+    return Series(study.short(tier), study.rank(tier), points)

@@ -1,0 +1,241 @@
+"""Page one: what was found, how sure it is and what needs review, in sentences made from the results by rules."""
+
+import polars as pl
+
+from pipelines.reports import counts, numbers
+from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
+from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome
+from pipelines.reports.sections.comparison import question_panels
+from pipelines.reports.sentences import estimate_text, question
+from pipelines.reports.study import Study
+
+
+def summary(study: Study) -> Summary:
+    """The first page."""
+    findings = primary_findings(study)
+    review = review_sentences(study, findings)
+    return Summary(
+        _key_figures(study, findings, review),
+        tuple(found_sentences(study, findings)),
+        tuple(certainty_sentences(study, findings)),
+        tuple(review) or ("Nothing reached a threshold for review.",),
+        _figure(study),
+    )
+
+
+def primary_findings(study: Study) -> list[tuple[str, list[Finding]]]:
+    """Findings by primary question, the contrasts' own endpoints last."""
+    found = []
+    for asked in study.protocol.primary.outcomes:
+        name = f"{study.protocol.instrument(asked.outcome).short_label} at {study.window_label(asked.window)}"
+        findings = [f for f in of_outcome(study, asked.outcome, asked.window) if f.leading is not None]
+        found.append((name, findings))
+    last = [f[-1] for c in study.protocol.contrasts if (f := of_endpoint(study, c))]
+    if last:
+        found.append(("Later operation, as each contrast counts it", last))
+    return found
+
+
+def found_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
+    """One sentence or two for each question."""
+    said = [question(study, name, found) for name, found in findings if found]
+    said += _hazard_sentence(study)
+    if said:
+        return said
+    return [_first_look(study)]
+
+
+def _hazard_sentence(study: Study) -> list[str]:
+    """Adjusted hazard ratios where incidence itself has no adjusted comparison."""
+    parts = []
+    for contrast in study.protocol.contrasts:
+        incidence = of_endpoint(study, contrast)
+        ratio = hazards_of(study, contrast).adjusted
+        if ratio is None or ratio.value is None or (incidence and incidence[-1].adjusted is not None):
+            continue
+        parts.append(f"{study.versus(contrast)} {estimate_text(study, ratio, '').replace(' (', ' (95 % CI ')}")
+    if not parts:
+        return []
+    return [f"**The same, adjusted for case mix** (hazard ratios, secondary): {'; '.join(parts)}."]
+
+
+def _first_look(study: Study) -> str:
+    """Where nothing is compared: the means at the first primary question, without judgement."""
+    for asked in study.protocol.primary.outcomes:
+        rows = study.trajectory(asked.outcome, "observed mean")
+        rows = rows.filter(pl.col("window") == asked.window) if rows.height else rows
+        label = study.protocol.instrument(asked.outcome).short_label
+        parts = []
+        for tier in study.tiers:
+            mine = rows.filter(pl.col("tier") == tier) if rows.height else rows
+            if mine.height:
+                shown = study.gate.number(mine["estimate"][0], 1, counts.seen(asked.outcome, asked.window, tier))
+                parts.append(f"{shown} with {study.in_words(tier)}")
+        if parts:
+            return (
+                f"**{label}, {study.window_label(asked.window).lower()}:** on average {numbers.listed(parts)}. "
+                "The protocol asks for no comparison between tiers."
+            )
+    return "The protocol asks for no comparison between tiers, and no primary outcome was recorded."
+
+
+# ------------------------------------------------------------------------------------------------------------ certainty
+
+
+def certainty_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
+    """How far the findings can be trusted: completeness, diagnostics, multiplicity, negative control, linkage."""
+    said = ["These are **associations** in routine care, adjusted for recorded case mix only; they do not show what a "
+            "treatment causes."]  # fmt: skip
+    said += [text for text in (_completeness(study), _diagnostics(study, findings), _control(study)) if text]
+    linkage = study.release_fact("linkage")
+    if linkage and study.protocol.endpoints:
+        said.append(f"Later operations and deaths are seen through: {linkage}. What happens elsewhere is missed.")
+    return said
+
+
+def _completeness(study: Study) -> str:
+    target = study.protocol.diagnostics.completeness_target
+    parts = []
+    for asked in study.protocol.primary.outcomes:
+        shares = [s for t in study.tiers if (s := _share(study, asked.outcome, asked.window, t)) is not None]
+        if shares:
+            label = study.protocol.instrument(asked.outcome).short_label
+            low, high = min(shares), max(shares)
+            span = numbers.percent(low) if low == high else f"{numbers.percent(low)} to {numbers.percent(high)}"
+            parts.append(f"{_lower(label)} at {study.window_label(asked.window)} is known for {span} of those due")
+    if not parts:
+        return ""
+    return f"By tier, {numbers.listed(parts)} (target {numbers.percent(target)}; [completeness](#completeness))."
+
+
+def _share(study: Study, outcome: str, window: str, tier: str) -> float | None:
+    return study.gate.drawn_share(counts.observed(outcome, window, tier), counts.expected(outcome, window, tier))
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _diagnostics(study: Study, findings: list[tuple[str, list[Finding]]]) -> str:
+    asked = [f for _, found in findings for f in found]
+    if not asked:
+        return ""
+    shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
+    if shown == len(asked):
+        return f"All {len(asked)} primary comparisons passed their diagnostics."
+    return f"{shown} of {len(asked)} primary comparisons passed their diagnostics; the others are [withheld](#withheld)."
+
+
+def _control(study: Study) -> str:
+    frame = study.snapshot["results.diagnostics"]
+    if frame.is_empty():
+        return ""
+    control = frame.filter(pl.col("check").str.starts_with("negative control"))
+    judged = control.filter(pl.col("verdict").is_in(["passed", "failed"]))
+    if judged.is_empty():
+        return ""
+    passed = judged.filter(pl.col("verdict") == "passed").height
+    if passed == judged.height:
+        return f"An event that no tier can affect differed in none of the {passed} comparisons where it could be judged."
+    return f"An event that no tier can affect differed in {judged.height - passed} of {judged.height} comparisons."
+
+
+# --------------------------------------------------------------------------------------------------------------- review
+
+
+def review_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
+    """Signals for review, each with the rule that raised it."""
+    said = [*_low_completeness(study), *_low_sites(study), *_failed_checks(study), *_withheld(study, findings)]
+    sites = study.snapshot["results.site_indicators"]
+    if not sites.is_empty():
+        signals = sites.filter(pl.col("signal").fill_null("") != "")["site_id"].n_unique()
+        if signals:
+            said.append(f"Signal for review: {signals} of {sites['site_id'].n_unique()} sites lie beyond their limits.")
+    return said
+
+
+def _low_completeness(study: Study) -> list[str]:
+    target = study.protocol.diagnostics.completeness_target
+    said = []
+    for asked in study.protocol.primary.outcomes:
+        low = [
+            f"{study.in_words(t)} {numbers.percent(share)}"
+            for t in study.tiers
+            if (share := _share(study, asked.outcome, asked.window, t)) is not None and share < target
+        ]
+        if low:
+            label = study.protocol.instrument(asked.outcome).short_label
+            said.append(
+                f"Signal for review: {_lower(label)} at {study.window_label(asked.window)} is complete for less than "
+                f"{numbers.percent(target)} in {len(low)} of {len(study.tiers)} tiers ({', '.join(low)})."
+            )
+    return said
+
+
+def _low_sites(study: Study) -> list[str]:
+    frame = study.snapshot["outcomes.completeness"]
+    sites = sorted(frame["site_id"].unique().to_list()) if frame.height else []
+    target = study.protocol.diagnostics.completeness_target
+    worst: set[str] = set()
+    for asked in study.protocol.primary.outcomes:
+        shares = {s: _share(study, asked.outcome, asked.window, s) for s in sites}
+        worst |= {s for s, share in shares.items() if share is not None and share < target}
+    if not worst or len(sites) < 2:
+        return []
+    return [f"Signal for review: {len(worst)} of {len(sites)} sites are below the target at a primary visit "
+            "([completeness by site](#table-sites))."]  # fmt: skip
+
+
+def _failed_checks(study: Study) -> list[str]:
+    frame = study.snapshot["quality.checks"]
+    if frame.is_empty():
+        return []
+    open_checks = frame.filter(pl.col("verdict").is_in(["failed", "error"]))
+    if open_checks.is_empty():
+        return []
+    meanings = open_checks["meaning"].to_list()
+    names = "; ".join(m.rstrip(".") for m in meanings[:3]) + ("; …" if len(meanings) > 3 else "")
+    return [f"Signal for review: {len(meanings)} data {'check' if len(meanings) == 1 else 'checks'} did not pass "
+            f"({names}; [data quality](#quality))."]  # fmt: skip
+
+
+def _withheld(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
+    hidden = [(name, f) for name, found in findings for f in found if f.verdict in ("withheld", "not estimable")]
+    if not hidden:
+        return []
+    names = dict.fromkeys(study.versus(f.contrast) for _, f in hidden)
+    return [f"No figure is given for {len(hidden)} primary {'comparison' if len(hidden) == 1 else 'comparisons'} "
+            f"({numbers.listed(list(names))}); [reasons](#withheld)."]  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------------- figures of page one
+
+
+def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review: list[str]) -> KeyFigures:
+    asked = [f for _, found in findings for f in found]
+    items = [
+        KeyFigure(study.gate.count(counts.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers")
+    ]
+    if asked:
+        clear = sum(f.verdict == "clear" for f in asked)
+        shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
+        items.append(KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", "primary comparisons that may be shown"))
+        items.append(KeyFigure(Shown(str(len(asked) - shown)), "withheld", "primary comparisons the data cannot carry"))
+    items.append(KeyFigure(Shown(str(len(review))), "for review", "points below"))
+    return KeyFigures(tuple(items))
+
+
+def _figure(study: Study) -> Figure | None:
+    """The forest plots of the primary questions, for those who would rather look."""
+    primary = len([q for q in study.protocol.primary.outcomes if any(f.leading for f in of_outcome(study, q.outcome, q.window))])
+    panels = question_panels(study)[:primary]
+    if not panels:
+        return None
+    figure = Figure(
+        "figure-primary",
+        "Primary questions",
+        tuple(panels),
+        "Squares: adjusted for case mix, with 95 % intervals; open circles: not adjusted. Grey: too small to matter.",
+        source="results.contrasts (is_primary)",
+    )
+    return figure

@@ -1,0 +1,107 @@
+"""Sentences of the first page, made from findings by rules.
+
+Words follow the house rules of `domain.md` §4 in spirit: association, never effect; `no clear difference`, never
+`no difference`; signal for review, never worst. Rules: `clear` and `suggestive` findings are told each with estimate
+and limits; unclear ones are named together; withheld ones are named with their reason.
+"""
+
+from collections.abc import Sequence
+
+from pipelines.reports import numbers
+from pipelines.reports.findings import Estimate, Finding, importance
+from pipelines.reports.study import Study
+
+
+def digits_of(study: Study, outcome: str) -> int:
+    """Decimals of a difference in an instrument's units: two for scales of ten points or fewer, one for others."""
+    known = {i.name: i for i in study.protocol.instruments}
+    if outcome not in known:
+        return 1
+    span = known[outcome].maximum - known[outcome].minimum
+    return 2 if span <= 5 else 1
+
+
+def estimate_text(study: Study, found: Estimate, outcome: str) -> str:
+    """An estimate with its limits: `−0.9 (−1.4 to −0.4)`; incidence differences in percentage points."""
+    if found.value is None:
+        return numbers.ABSENT
+    if found.is_ratio:
+        return f"{numbers.fixed(found.value, 2)} ({numbers.interval(found.low, found.high, 2)})"
+    scale = 100.0 if found.measure == "incidence difference" else 1.0
+    digits = digits_of(study, outcome)
+    return f"{numbers.fixed(scale * found.value, digits)} ({numbers.interval(found.low, found.high, digits, scale)})"
+
+
+def question(study: Study, name: str, findings: Sequence[Finding]) -> str:
+    """What was found for one question over all contrasts, led by the question's name in bold."""
+    told = [f for f in findings if f.verdict in ("clear", "suggestive")]
+    unclear = [f for f in findings if f.verdict == "unclear"]
+    hidden = [f for f in findings if f.verdict in ("withheld", "not estimable")]
+    parts: list[str] = []
+    if told:
+        parts.append(f"{numbers.listed([difference(study, f) for f in told])}.")
+    if unclear:
+        names = numbers.listed([f"{study.versus(f.contrast)} ({_short(study, f)})" for f in unclear])
+        parts.append(f"{'No' if not told else 'There was no'} clear difference for {names}.")
+    if hidden:
+        parts.append(f"No figure is shown for {numbers.listed([study.versus(f.contrast) for f in hidden])}: "
+                     f"{_reasons(hidden)}.")  # fmt: skip
+    if not parts:
+        parts.append("No comparison is available.")
+    return f"**{name}:** {_start(' '.join(parts))}"
+
+
+def difference(study: Study, finding: Finding) -> str:
+    """One finding whose limits exclude no difference, as part of a sentence."""
+    found = finding.leading
+    assert found is not None
+    assert found.value is not None
+    tier, reference = study.in_words(finding.contrast.tier), study.in_words(finding.contrast.reference)
+    before = "" if finding.adjusted else ", before adjustment for case mix"
+    how = f"{_direction(study, finding, found)} with {tier} than with {reference}"
+    doubt = "; not beyond doubt once the number of comparisons is allowed for" if finding.verdict == "suggestive" else ""
+    return f"{how} ({_short(study, finding)}{_matters(study, finding, found)}{before}{doubt})"
+
+
+def _direction(study: Study, finding: Finding, found: Estimate) -> str:
+    is_up = found.value is not None and found.value > found.neutral
+    if found.measure == "distance ratio":
+        return "farther" if is_up else "less far"
+    return "higher" if is_up else "lower"
+
+
+def _short(study: Study, finding: Finding) -> str:
+    found = finding.leading
+    assert found is not None
+    text = estimate_text(study, found, finding.outcome).replace(" (", f"{_unit(study, finding, found)}, 95 % CI ", 1)
+    return text.rstrip(")")
+
+
+def _unit(study: Study, finding: Finding, found: Estimate) -> str:
+    if found.measure == "incidence difference":
+        return " percentage points"
+    if found.is_ratio:
+        return " times" if found.measure == "distance ratio" else ""
+    known = {i.name: i.unit for i in study.protocol.instruments}
+    return f" {known.get(finding.outcome, '')}".rstrip()
+
+
+def _matters(study: Study, finding: Finding, found: Estimate) -> str:
+    known = {i.name: i.between_group_threshold for i in study.protocol.instruments}
+    threshold = known.get(finding.outcome)
+    limit = numbers.fixed(threshold, 1)
+    return {
+        "": "",
+        "less": f"; smaller than the {limit} held to matter between groups",
+        "at least": f"; at least the {limit} held to matter between groups",
+        "possibly": f"; it may or may not reach the {limit} held to matter between groups",
+    }[importance(found, threshold)]
+
+
+def _reasons(hidden: Sequence[Finding]) -> str:
+    reasons = dict.fromkeys((f.leading.reason if f.leading else "") or f.verdict for f in hidden)
+    return "; ".join(reasons)
+
+
+def _start(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[:1].isupper() and text[1:2].islower() else text
