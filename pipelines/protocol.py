@@ -118,13 +118,31 @@ class Window(Days):
         return self
 
 
+class Relapse(_Part):
+    """Return of a symptom after a response: the score is back to within `margin` of its baseline at a later visit."""
+
+    name: Word
+    label: str
+    instrument: Word
+    threshold: Word
+    margin: float = Field(ge=0)
+    citation: str
+
+
 class Endpoint(_Part):
-    """A time-to-event endpoint: the first of these treatments or events after time zero."""
+    """A time-to-event endpoint: the first of these treatments, events or relapses after time zero.
+
+    `repeat_tiers` are tiers whose repeat counts in this endpoint once it comes more than `repeat_after_days` after
+    time zero, whatever the tier's own `is_repeat_failure` says. Relapses count on the day of the visit that saw them.
+    """
 
     name: Word
     label: str
     treatments: tuple[Word, ...] = ()
     events: tuple[Word, ...] = ()
+    repeat_tiers: tuple[Word, ...] = ()
+    repeat_after_days: int = Field(default=0, ge=0)
+    relapses: tuple[Word, ...] = ()
     within_days: int | None = Field(default=None, gt=0)
     is_descriptive: bool = False
     is_harm: bool = False
@@ -241,6 +259,8 @@ class Protocol(_Part):
     baseline: Days
     windows: tuple[Window, ...] = Field(min_length=1)
     endpoints: tuple[Endpoint, ...] = ()
+    supplementary_endpoints: tuple[Endpoint, ...] = ()
+    relapses: tuple[Relapse, ...] = ()
     competing: Competing
     primary: Primary
     covariates: tuple[Covariate, ...] = ()
@@ -251,8 +271,10 @@ class Protocol(_Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        for key in ("tiers", "instruments", "windows", "endpoints", "covariates", "contrasts"):
+        for key in ("tiers", "instruments", "windows", "covariates", "contrasts"):
             _require_unique(key, [part.name for part in getattr(self, key)])
+        timed = (*self.endpoints, *self.supplementary_endpoints)
+        _require_unique("endpoints", [e.name for e in timed] + [r.name for r in self.relapses])
         tiers = {tier.name for tier in self.tiers}
         endpoints = {endpoint.name for endpoint in self.endpoints}
         for contrast in self.contrasts:
@@ -262,9 +284,17 @@ class Protocol(_Part):
                 _require_known(f"contrasts.{contrast.name}.endpoint", contrast.endpoint, endpoints)
             for stratum in contrast.strata:
                 _require_known(f"contrasts.{contrast.name}.strata", stratum, {c.name for c in self.covariates})
-        for endpoint in self.endpoints:
+        for endpoint in timed:
             for treatment in endpoint.treatments:
                 _require_known(f"endpoints.{endpoint.name}.treatments", treatment, tiers | {ESCALATION, REPEAT})
+            for tier in endpoint.repeat_tiers:
+                _require_known(f"endpoints.{endpoint.name}.repeat_tiers", tier, tiers)
+            for relapse in endpoint.relapses:
+                _require_known(f"endpoints.{endpoint.name}.relapses", relapse, {r.name for r in self.relapses})
+        for rule in self.relapses:
+            _require_known(f"relapses.{rule.name}.instrument", rule.instrument, {i.name for i in self.instruments})
+            known = {t.name for t in self.instrument(rule.instrument).thresholds}
+            _require_known(f"relapses.{rule.name}.threshold", rule.threshold, known)
         for primary in self.primary.outcomes + self.primary.secondary_outcomes:
             _require_known("primary.outcomes.outcome", primary.outcome, {i.name for i in self.instruments})
             _require_known("primary.outcomes.window", primary.window, {w.name for w in self.windows})

@@ -67,9 +67,23 @@ PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
         "is_descriptive": pl.Boolean,
         "is_harm": pl.Boolean,
         "is_negative_control": pl.Boolean,
+        "is_supplementary": pl.Boolean,
     },
-    "endpoint_treatments": {"endpoint": pl.String, "index_tier": pl.String, "event_tier": pl.String},
+    "endpoint_treatments": {
+        "endpoint": pl.String,
+        "index_tier": pl.String,
+        "event_tier": pl.String,
+        "after_days": pl.Int32,
+    },
     "endpoint_events": {"endpoint": pl.String, "event": pl.String},
+    "endpoint_relapses": {"endpoint": pl.String, "relapse": pl.String},
+    "relapses": {
+        "relapse": pl.String,
+        "label": pl.String,
+        "instrument": pl.String,
+        "threshold": pl.String,
+        "margin": pl.Float64,
+    },
     "competing_events": {"event": pl.String},
     "contrasts": {"contrast": pl.String, "tier": pl.String, "reference": pl.String, "endpoint": pl.String},
 }
@@ -77,6 +91,7 @@ PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
 
 def protocol_tables(protocol: Protocol) -> dict[str, pl.DataFrame]:
     """The `protocol.*` tables by name; their columns are those of `PROTOCOL_SCHEMA`."""
+    endpoints = (*protocol.endpoints, *protocol.supplementary_endpoints)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "study": [(protocol.name, protocol.version, protocol.title, protocol.analysis_set, protocol.hash)],
         "rules": [
@@ -116,26 +131,29 @@ def protocol_tables(protocol: Protocol) -> dict[str, pl.DataFrame]:
             for rank, w in enumerate(protocol.windows, 1)
         ],
         "endpoints": [
-            (e.name, e.label, e.within_days, e.is_descriptive, e.is_harm, e.is_negative_control)
-            for e in protocol.endpoints
+            (e.name, e.label, e.within_days, e.is_descriptive, e.is_harm, e.is_negative_control, is_supplementary)
+            for is_supplementary, listed in ((False, protocol.endpoints), (True, protocol.supplementary_endpoints))
+            for e in listed
         ],
-        "endpoint_treatments": sorted({row for e in protocol.endpoints for row in _treatment_pairs(protocol, e)}),
-        "endpoint_events": [(e.name, event) for e in protocol.endpoints for event in e.events],
+        "endpoint_treatments": sorted({row for e in endpoints for row in _treatment_pairs(protocol, e)}),
+        "endpoint_events": [(e.name, event) for e in endpoints for event in e.events],
+        "endpoint_relapses": [(e.name, relapse) for e in endpoints for relapse in e.relapses],
+        "relapses": [(r.name, r.label, r.instrument, r.threshold, r.margin) for r in protocol.relapses],
         "competing_events": [(event,) for event in protocol.competing.events],
         "contrasts": [(c.name, c.tier, c.reference, c.endpoint) for c in protocol.contrasts],
     }
     return {name: pl.DataFrame(rows[name], schema=PROTOCOL_SCHEMA[name], orient="row") for name in PROTOCOL_SCHEMA}
 
 
-def _treatment_pairs(protocol: Protocol, endpoint: Endpoint) -> list[tuple[str, str, str]]:
-    """(endpoint, tier of the episode, tier whose start is the event) with escalation and repeat spelled out."""
+def _treatment_pairs(protocol: Protocol, endpoint: Endpoint) -> list[tuple[str, str, str, int]]:
+    """(endpoint, tier of the episode, tier that is the event, days after which it is), all words spelled out."""
     pairs = []
     for rank, tier in enumerate(protocol.tiers):
         for treatment in endpoint.treatments:
             if treatment == ESCALATION:
-                pairs += [(endpoint.name, tier.name, higher.name) for higher in protocol.tiers[rank + 1 :]]
+                pairs += [(endpoint.name, tier.name, higher.name, 0) for higher in protocol.tiers[rank + 1 :]]
             elif treatment == REPEAT:
-                pairs += [(endpoint.name, tier.name, tier.name)] if tier.is_repeat_failure else []
+                pairs += [(endpoint.name, tier.name, tier.name, 0)] if tier.is_repeat_failure else []
             else:
-                pairs.append((endpoint.name, tier.name, treatment))
-    return pairs
+                pairs.append((endpoint.name, tier.name, treatment, 0))
+    return pairs + [(endpoint.name, tier, tier, endpoint.repeat_after_days) for tier in endpoint.repeat_tiers]

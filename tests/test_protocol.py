@@ -79,7 +79,7 @@ def test_every_table_has_rows_and_its_columns(protocol: Protocol) -> None:
 def test_treatment_failure_is_escalation_or_a_repeat_that_counts(protocol: Protocol) -> None:
     """From the design: repeat injections are not failure, a repeat operation is, and fusion cannot escalate."""
     pairs = protocol_tables(protocol)["endpoint_treatments"].filter(endpoint="treatment_failure").rows()
-    by_tier = {tier: {event for _, t, event in pairs if t == tier} for tier in protocol.tier_names}
+    by_tier = {tier: {event for _, t, event, _ in pairs if t == tier} for tier in protocol.tier_names}
     assert by_tier == {
         "conservative": {"esi", "mild", "laminectomy", "fusion"},
         "esi": {"mild", "laminectomy", "fusion"},
@@ -87,6 +87,31 @@ def test_treatment_failure_is_escalation_or_a_repeat_that_counts(protocol: Proto
         "laminectomy": {"laminectomy", "fusion"},
         "fusion": {"fusion"},
     }
+
+
+def test_a_repeat_injection_counts_on_the_side_only_and_after_twelve_weeks(protocol: Protocol) -> None:
+    pairs = protocol_tables(protocol)["endpoint_treatments"].filter(event_tier="esi", index_tier="esi")
+    assert pairs.select("endpoint", "after_days").rows() == [("failure_or_repeat_injection", 84)]
+    listed = protocol_tables(protocol)["endpoints"].filter(endpoint="failure_or_repeat_injection")
+    assert listed["is_supplementary"].to_list() == [True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('repeat_tiers = ["esi"]', 'repeat_tiers = ["epidural"]', "repeat_tiers names epidural"),
+        ('relapses = ["leg_pain_relapse"]', 'relapses = ["back"]', "relapses names back"),
+        ('threshold = "mcid"\nmargin', 'threshold = "best"\nmargin', "leg_pain_relapse.threshold names best"),
+        ('name = "repeat_procedure"', 'name = "opioid_start"', "endpoints names opioid_start twice"),
+    ],
+)
+def test_endpoints_on_the_side_are_held_to_the_same_names(old: str, new: str, said: str, tmp_path: Path) -> None:
+    text = default_protocol_file().read_text(encoding="utf-8")
+    assert old in text
+    changed = tmp_path / "changed.toml"
+    changed.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ProtocolError, match=said):
+        load_protocol(changed)
 
 
 def test_a_contrast_has_one_event_set_for_both_arms(protocol: Protocol) -> None:

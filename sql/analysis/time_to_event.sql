@@ -1,6 +1,6 @@
 -- title: Time to each endpoint in the index view
 -- grain: episode_id, endpoint
--- rule: outcomes.time_to_event of index episodes.
+-- rule: outcomes.time_to_event of index episodes; relapses, which visits only bracket, are in analysis.symptom_relapses.
 -- source: outcomes.time_to_event
 SELECT
     episode_id,
@@ -11,4 +11,4 @@ SELECT
     time_days,
     status
 FROM outcomes.time_to_event
-WHERE is_index
+WHERE is_index AND endpoint IN (SELECT endpoints.endpoint FROM protocol.endpoints AS endpoints)

@@ -13,6 +13,7 @@ counted AS (
         episode_id,
         count(*) AS endpoints
     FROM outcomes.time_to_event
+    WHERE endpoint IN (SELECT listed.endpoint FROM protocol.endpoints AS listed)
     GROUP BY episode_id
 )
 

@@ -17,6 +17,12 @@ WITH records AS (
     FROM raw.events
     UNION ALL
     SELECT
+        'assessments' AS source_table,
+        patient_id,
+        record_id
+    FROM raw.assessments
+    UNION ALL
+    SELECT
         'patients' AS source_table,
         patient_id,
         record_id

@@ -4,13 +4,16 @@
 --   that the endpoint names for this tier, planned stages within planned_stage_days of the start left out; an event
 --   endpoint is the first named event on or after it. Death competes, and an event on the day of death counts as the
 --   event. Everybody else is censored at the end of follow-up, or at the end of the endpoint's own window if that comes
---   first. Each row names the record that decided it.
--- source: protocol.endpoints, protocol.endpoint_treatments, protocol.endpoint_events, protocol.competing_events
+--   first. Each row names the record that decided it. The lower and upper time are the time itself, unless the event was
+--   seen at a visit: then it came after the lower and by the upper time. A relapse has its own row for each episode that
+--   responded, its clock starts at the first responding visit, and without a relapse it has no upper time.
+-- source: protocol.endpoints and the tables beside it (treatments, events, relapses), protocol.competing_events
 WITH treatment_events AS (
     SELECT
         episodes.episode_id,
         pairs.endpoint,
         treatment_days.day,
+        treatment_days.day AS lower_day,
         treatment_days.tier AS event_description,
         'treatments' AS source_table,
         treatment_days.record_id AS source_id
@@ -23,7 +26,9 @@ WITH treatment_events AS (
             AND episodes.follow_up_end_day >= treatment_days.day
     INNER JOIN protocol.endpoint_treatments AS pairs
         ON episodes.tier = pairs.index_tier AND treatment_days.tier = pairs.event_tier
-    WHERE NOT (treatment_days.is_planned_stage AND treatment_days.day - episodes.start_day <= rules.planned_stage_days)
+    WHERE
+        treatment_days.day - episodes.start_day > pairs.after_days
+        AND NOT (treatment_days.is_planned_stage AND treatment_days.day - episodes.start_day <= rules.planned_stage_days)
 ),
 
 other_events AS (
@@ -31,6 +36,7 @@ other_events AS (
         episodes.episode_id,
         pairs.endpoint,
         events.day,
+        events.day AS lower_day,
         events.event AS event_description,
         'events' AS source_table,
         events.record_id AS source_id
@@ -44,17 +50,36 @@ other_events AS (
         ON events.event = pairs.event
 ),
 
+relapse_events AS (
+    SELECT
+        relapses.episode_id,
+        pairs.endpoint,
+        relapses.relapse_day AS day,
+        relapses.last_free_day AS lower_day,
+        relapses.relapse AS event_description,
+        'assessments' AS source_table,
+        relapses.source_id
+    FROM outcomes.symptom_relapses AS relapses
+    INNER JOIN protocol.endpoint_relapses AS pairs
+        ON relapses.relapse = pairs.relapse
+    WHERE relapses.relapse_day IS NOT NULL
+),
+
 candidates AS (
     SELECT * FROM treatment_events
     UNION ALL
     SELECT * FROM other_events
+    UNION ALL
+    SELECT * FROM relapse_events
 ),
 
 first_events AS (
     SELECT *
     FROM candidates
     QUALIFY
-        row_number() OVER (PARTITION BY episode_id, endpoint ORDER BY day, source_table, event_description, source_id) = 1
+        row_number() OVER (
+            PARTITION BY episode_id, endpoint ORDER BY day ASC, lower_day DESC, source_table ASC, event_description ASC, source_id ASC
+        ) = 1
 ),
 
 first_competing AS (
@@ -99,6 +124,7 @@ decided AS (
     SELECT
         at_risk.*,
         first_events.day AS event_day,
+        first_events.lower_day,
         first_events.event_description,
         first_events.source_table AS event_source_table,
         first_events.source_id AS event_source_id,
@@ -123,8 +149,7 @@ decided AS (
 ended AS (
     SELECT
         *,
-        CASE decision WHEN 'event' THEN event_day WHEN 'competing' THEN competing_day ELSE last_day END
-        - start_day AS time_days
+        CASE decision WHEN 'event' THEN event_day WHEN 'competing' THEN competing_day ELSE last_day END AS decided_day
     FROM decided
 )
 
@@ -136,9 +161,9 @@ SELECT
     is_index,
     site_id,
     start_day,
-    time_days,
-    time_days AS time_lower_days,
-    time_days AS time_upper_days,
+    decided_day - start_day AS time_days,
+    CASE decision WHEN 'event' THEN lower_day ELSE decided_day END - start_day AS time_lower_days,
+    decided_day - start_day AS time_upper_days,
     CASE decision WHEN 'event' THEN 1 WHEN 'competing' THEN 2 ELSE 0 END AS status,
     CASE decision
         WHEN 'event' THEN event_description
@@ -159,3 +184,20 @@ SELECT
         ELSE end_source_id
     END AS source_id
 FROM ended
+UNION ALL
+SELECT
+    episode_id,
+    patient_id,
+    relapse AS endpoint,
+    tier,
+    is_index,
+    site_id,
+    response_day AS start_day,
+    coalesce(time_upper_days, time_lower_days) AS time_days,
+    time_lower_days,
+    time_upper_days,
+    status,
+    CASE status WHEN 1 THEN relapse ELSE 'last visit without relapse' END AS event_description,
+    'assessments' AS source_table,
+    source_id
+FROM outcomes.symptom_relapses

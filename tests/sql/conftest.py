@@ -51,9 +51,13 @@ class Cohort:
         self._rows: dict[str, list[Row]] = {name.removeprefix("raw."): [] for name in RAW}
         self._made: set[str] = set()
 
-    def patient(self, patient: str, *records: str, last_contact: int = 2000, data_cut: int = 2000, **facts: Any) -> None:
+    def patient(
+        self, patient: str, *records: str, last_contact: int = 2000, data_cut: int = 2000, **facts: Any
+    ) -> None:
         """Add a patient with records; `facts` are further columns of `raw.patients`."""
-        self.add("patients", patient_id=patient, last_contact_day=last_contact, administrative_end_day=data_cut, **facts)
+        self.add(
+            "patients", patient_id=patient, last_contact_day=last_contact, administrative_end_day=data_cut, **facts
+        )
         for record in records:
             self._record(patient, record)
 

@@ -26,9 +26,7 @@ def episodes(cohort: Any, *records: str, **facts: Any) -> Days:
         ((), []),
     ],
 )
-def test_a_tier_higher_than_any_before_opens_an_episode(
-    cohort: Any, records: tuple[str, ...], expected: Days
-) -> None:
+def test_a_tier_higher_than_any_before_opens_an_episode(cohort: Any, records: tuple[str, ...], expected: Days) -> None:
     assert episodes(cohort, *records) == expected
 
 
@@ -60,9 +58,7 @@ def test_prior_tiers_are_distinct_ladder_tiers_on_earlier_days(cohort: Any) -> N
         (("laminectomy 10", "fusion 60 planned", "fusion 300"), [("laminectomy", 10)]),
     ],
 )
-def test_a_planned_stage_within_90_days_opens_no_episode(
-    cohort: Any, records: tuple[str, ...], expected: Days
-) -> None:
+def test_a_planned_stage_within_90_days_opens_no_episode(cohort: Any, records: tuple[str, ...], expected: Days) -> None:
     assert episodes(cohort, *records) == expected
 
 

@@ -83,7 +83,9 @@ def test_exactly_enough_room_is_room(cohort: Any) -> None:
 def test_a_walk_at_the_cap_responds_if_it_already_is_30_percent_longer_and_else_cannot_be_told(
     cohort: Any, visit: str, expected: tuple[str, str]
 ) -> None:
-    assert response(cohort, "spwt", "percent_30", "spwt 0 = 1000 in 1500 claudication", f"spwt 91 = {visit}") == expected
+    assert (
+        response(cohort, "spwt", "percent_30", "spwt 0 = 1000 in 1500 claudication", f"spwt 91 = {visit}") == expected
+    )
 
 
 @pytest.mark.parametrize("records", [("nrs_leg 91 = 0",), ()])

@@ -13,9 +13,7 @@ import pytest
     ("day", "is_baseline"),
     [(-61, False), (-60, True), (-1, True), (0, True), (1, False)],
 )
-def test_a_baseline_lies_in_the_60_days_up_to_and_including_the_start(
-    cohort: Any, day: int, is_baseline: bool
-) -> None:
+def test_a_baseline_lies_in_the_60_days_up_to_and_including_the_start(cohort: Any, day: int, is_baseline: bool) -> None:
     cohort.patient("A", "esi 100", f"nrs_leg {100 + day} = 7")
     assert cohort.rows("outcomes.baselines", "baseline_day") == ([100 + day] if is_baseline else [])
 
@@ -119,13 +117,17 @@ def test_a_window_is_due_once_it_has_closed_by_the_data_cut(cohort: Any) -> None
 
 def test_a_visit_before_its_window_has_closed_is_observed_and_not_due(cohort: Any) -> None:
     cohort.patient("A", "esi 0", "nrs_leg 30 = 7", data_cut=50, last_contact=50)
-    assert cohort.rows("analysis.scores", "visit_window", "value", "is_observed", "is_due") == [("6w", 7.0, True, False)]
+    assert cohort.rows("analysis.scores", "visit_window", "value", "is_observed", "is_due") == [
+        ("6w", 7.0, True, False)
+    ]
 
 
 def test_missed_visits_are_rows_without_a_value(cohort: Any) -> None:
     cohort.patient("A", "esi 0", "nrs_leg 0 = 7", "nrs_leg 91 = 4", "death 300", data_cut=920, last_contact=300)
     columns = ("visit_window", "value", "is_observed", "is_alive")
-    assert sorted(cohort.rows("analysis.scores", *columns), key=lambda row: ["6w", "3m", "6m", "12m", "24m"].index(row[0])) == [
+    assert sorted(
+        cohort.rows("analysis.scores", *columns), key=lambda row: ["6w", "3m", "6m", "12m", "24m"].index(row[0])
+    ) == [
         ("6w", None, False, True),
         ("3m", 4.0, True, True),
         ("6m", None, False, True),
