@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT.parent / "shared" / "reference" / "data" / "Ashar2022_outcomes_demographics.csv"
 PROTOCOL = ROOT / "tests" / "protocols" / "back_pain.toml"
-ABSENT = f"the trial's table {TABLE.name} is not in the shared folder beside the checkout"
+ABSENT = f"the shared reference table {TABLE.name} is not in the folder beside the checkout"
 
 ARMS = {"1": "prt", "2": "placebo", "3": "usual_care"}
 DAY = {"1": 0, "2": 28}

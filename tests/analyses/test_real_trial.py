@@ -13,12 +13,14 @@ import polars as pl
 import pytest
 
 from pipelines.analyses import analyse
-from pipelines.protocol import Protocol, load_protocol
+from pipelines.protocol import load_protocol
+
+TESTS = Path(__file__).resolve().parents[1]
 
 
-def _helper() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "real_trial.py"
-    spec = importlib.util.spec_from_file_location("real_trial", path)
+def _helper(name: str) -> ModuleType:
+    """A module that stands in `tests/` itself, which is not a package."""
+    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -26,66 +28,18 @@ def _helper() -> ModuleType:
     return module
 
 
-WALKING_NUMBERS = (
-    "baseline_distance_m",
-    "baseline_duration_s",
-    "baseline_speed_m_s",
-    "distance_m",
-    "duration_s",
-    "speed_m_s",
-)
-trial = _helper()
+trial = _helper("real_trial")
 pytestmark = pytest.mark.skipif(not trial.is_present(), reason=trial.ABSENT)
 
 
 @pytest.fixture(scope="module")
-def protocol() -> Protocol:
-    return load_protocol(trial.PROTOCOL)
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, protocol: Protocol) -> dict[str, pl.DataFrame]:
-    folder = trial.write_release(tmp_path_factory.mktemp("trial"))
-    return analyse(_frames(folder), protocol)
-
-
-def _frames(folder: Path) -> dict[str, pl.DataFrame]:
-    """The `analysis.*` frames of the release, put together by hand so that the analyses stand alone in this test."""
-    arms = pl.read_csv(folder / "treatments.csv").select(
-        "patient_id", "site_id", "tier", episode_id=pl.format("{}-1", "patient_id")
-    )
-    values = pl.read_csv(folder / "assessments.csv").with_columns(pl.col("value").cast(pl.Float64))
-    before = values.filter(pl.col("day") == 0).select("patient_id", "instrument", baseline_value="value")
-    after = values.filter(pl.col("day") > 0).select("patient_id", "instrument", "value")
-    instruments = pl.DataFrame({"instrument": ["pain_average", "odi"]})
-    scores = (
-        arms.join(instruments, how="cross")
-        .join(before, on=["patient_id", "instrument"], how="left")
-        .join(after, on=["patient_id", "instrument"], how="left")
-        .with_columns(
-            visit_window=pl.lit("post"), window_rank=pl.lit(1), is_observed=pl.col("value").is_not_null(),
-            is_escalated_before=pl.lit(False), is_due=pl.lit(True), is_alive=pl.lit(True),
-        )
-    )  # fmt: skip
-    pain = scores.filter(pl.col("instrument") == "pain_average")
-    responders = pain.with_columns(
-        threshold=pl.lit("nearly_pain_free"),
-        response=pl.when(pl.col("value").is_null()).then(pl.lit("missing"))
-        .when(pl.col("value") <= 1).then(pl.lit("responder")).otherwise(pl.lit("non-responder")),
-    )  # fmt: skip
-    walking: dict[str, type[pl.DataType]] = dict.fromkeys(WALKING_NUMBERS, pl.Float64)
-    walking |= {"is_at_cap": pl.Boolean, "is_baseline_at_cap": pl.Boolean, "stop_reason": pl.String}
-    return {
-        "analysis.subjects": arms.with_columns(tier_rank=pl.lit(1)),
-        "analysis.scores": scores,
-        "analysis.walking_tests": scores.clear().with_columns(
-            pl.lit(None, dtype=t).alias(n) for n, t in walking.items()
-        ),
-        "analysis.responders": responders,
-        "analysis.time_to_event": arms.clear().with_columns(
-            endpoint=pl.lit(None, pl.String), time_days=pl.lit(None, pl.Int32), status=pl.lit(None, pl.Int32)
-        ),
-    }
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+    """The result tables of the trial: release folder, ingest, SQL and analyses, unchanged."""
+    folder = tmp_path_factory.mktemp("trial")
+    protocol = load_protocol(trial.PROTOCOL)
+    release = trial.write_release(folder / "release")
+    frames = _helper("whole_job").derived_frames(release, protocol, folder / "trial.duckdb")
+    return analyse(frames, protocol)
 
 
 def test_pain_after_treatment_is_as_published(results: dict[str, pl.DataFrame]) -> None:
@@ -138,3 +92,21 @@ def test_what_the_trial_cannot_feed_is_empty(results: dict[str, pl.DataFrame], t
 def test_checks_without_data_say_not_applicable(results: dict[str, pl.DataFrame]) -> None:
     control = results["diagnostics"].filter(pl.col("check") == "negative control")
     assert control["verdict"].to_list() == ["not applicable"] * 3
+
+
+# responders of those randomised, missing counted as non-response, by R
+RESPONDERS = {
+    "percent_30": {"usual_care": 13, "prt": 37, "placebo": 22},
+    "percent_50": {"usual_care": 8, "prt": 35, "placebo": 15},
+    "mcid": {"usual_care": 8, "prt": 34, "placebo": 13},
+}
+
+
+@pytest.mark.parametrize("threshold", RESPONDERS)
+def test_responders_at_each_threshold_match_r(results: dict[str, pl.DataFrame], threshold: str) -> None:
+    counted = results["responders"].filter(
+        (pl.col("outcome") == "pain_average")
+        & (pl.col("threshold") == threshold)
+        & (pl.col("method") == "missing as non-response")
+    )
+    assert dict(counted.select("tier", "responders").iter_rows()) == RESPONDERS[threshold]
