@@ -1,26 +1,27 @@
 """What a row rule must know beside the row itself: the patient, the deaths, the instrument, the code list, its twins.
 
-Each function adds columns to a typed table and changes neither its rows nor their order.
+Each function adds columns to a typed table and changes neither its rows nor their order. The added columns stay lazy:
+only the rules look at them, and a million patients' worth of them would double the memory needed.
 """
 
 import polars as pl
 
-from pipelines.ingest.contract import OTHER_TIER, Table
-from pipelines.ingest.parsing import ROW
+from pipelines.ingest.contract import Table
+from pipelines.ingest.tables import ROW
 from pipelines.protocol import Protocol
 
 _PATIENT_COLUMNS = ("is_patient_listed", "is_patient_accepted", "administrative_end_day", "last_contact_day")
 
 
-def with_twins(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
+def with_twins(frame: pl.DataFrame, table: Table) -> pl.LazyFrame:
     """Mark rows that share their key: `is_repeat` (says the same as an earlier one), `is_contradicted` (does not).
 
     Rows with an empty key are no twins. A field that could not be read differs from one that is empty.
     """
     verdict = _twins(frame, table)
     if verdict is None:
-        return frame.with_columns(is_repeat=pl.lit(False), is_contradicted=pl.lit(False))
-    marked = frame.join(verdict, on=ROW, how="left", maintain_order="left")
+        return frame.lazy().with_columns(is_repeat=pl.lit(False), is_contradicted=pl.lit(False))
+    marked = frame.lazy().join(verdict.lazy(), on=ROW, how="left", maintain_order="left")
     return marked.with_columns(pl.col("is_repeat", "is_contradicted").fill_null(False))
 
 
@@ -54,15 +55,14 @@ def patients_known(patients: pl.DataFrame, accepted: pl.DataFrame) -> pl.DataFra
     )
 
 
-def with_patient(frame: pl.DataFrame, patients: pl.DataFrame) -> pl.DataFrame:
+def with_patient(frame: pl.LazyFrame, patients: pl.DataFrame) -> pl.LazyFrame:
     """Add what is known of the row's patient."""
-    joined = frame.join(
-        patients.select("patient_id", *_PATIENT_COLUMNS), on="patient_id", how="left", maintain_order="left"
-    )
+    known = patients.lazy().select("patient_id", *_PATIENT_COLUMNS)
+    joined = frame.join(known, on="patient_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("is_patient_listed", "is_patient_accepted").fill_null(False))
 
 
-def deaths(events: pl.DataFrame) -> pl.DataFrame:
+def deaths(events: pl.LazyFrame) -> pl.DataFrame:
     """One row a patient with usable deaths: patient_id, death_day (null if they disagree), has_two_deaths.
 
     Args:
@@ -74,36 +74,37 @@ def deaths(events: pl.DataFrame) -> pl.DataFrame:
         & pl.col("day").is_between(0, pl.col("administrative_end_day"))
     )
     days = usable.group_by("patient_id").agg(first=pl.col("day").min(), has_two_deaths=pl.col("day").n_unique() > 1)
-    return days.select("patient_id", "has_two_deaths", death_day=pl.when(~pl.col("has_two_deaths")).then("first"))
+    death_day = pl.when(~pl.col("has_two_deaths")).then("first")
+    return days.select("patient_id", "has_two_deaths", death_day=death_day).collect()
 
 
-def with_death(frame: pl.DataFrame, deaths: pl.DataFrame) -> pl.DataFrame:
+def with_death(frame: pl.LazyFrame, deaths: pl.DataFrame) -> pl.LazyFrame:
     """Add the patient's day of death and whether the deaths recorded disagree."""
-    joined = frame.join(deaths, on="patient_id", how="left", maintain_order="left")
+    joined = frame.join(deaths.lazy(), on="patient_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("has_two_deaths").fill_null(False))
 
 
-def with_code_tier(frame: pl.DataFrame, codes: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def with_code_tier(frame: pl.LazyFrame, codes: pl.DataFrame, table: Table) -> pl.LazyFrame:
     """Add the tier that the code means (`code_tier`), or that it means one the protocol lacks (`is_foreign_code`)."""
-    tiers = (*protocol.tier_names, OTHER_TIER)
-    meanings = codes.select("code_system", "code", mapped="tier")
+    tiers = table.column("tier").words
+    meanings = codes.lazy().select("code_system", "code", mapped="tier")
     joined = frame.join(meanings, on=["code_system", "code"], how="left", maintain_order="left")
     is_ours = pl.col("mapped").is_in(tiers)  # the code list speaks of the lumbar ladder, a study may have another
     return joined.with_columns(
-        code_tier=pl.when(is_ours).then("mapped").cast(frame.schema["tier"]),
-        is_foreign_code=(~is_ours).fill_null(False),
+        code_tier=pl.when(is_ours).then("mapped").cast(pl.Enum(tiers)), is_foreign_code=(~is_ours).fill_null(False)
     ).drop("mapped")
 
 
-def with_instrument(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def with_instrument(frame: pl.LazyFrame, protocol: Protocol, table: Table) -> pl.LazyFrame:
     """Add the instrument's range and kind and the value in its standard unit (`standard_value`)."""
-    instruments = pl.DataFrame(
+    names, units = (pl.Enum(table.column(column).words) for column in ("instrument", "unit"))
+    ranges = pl.LazyFrame(
         [
             (i.name, i.minimum, i.maximum, i.is_integer, i.kind == "walking", i.time_limit_s)
             for i in protocol.instruments
         ],
         schema={
-            "instrument": frame.schema["instrument"],
+            "instrument": names,
             "instrument_minimum": pl.Float64,
             "instrument_maximum": pl.Float64,
             "is_integer_only": pl.Boolean,
@@ -112,13 +113,13 @@ def with_instrument(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
         },
         orient="row",
     )
-    units = pl.DataFrame(
+    factors = pl.LazyFrame(
         [(i.name, unit, factor) for i in protocol.instruments for unit, factor in i.unit_factors.items()],
-        schema={"instrument": frame.schema["instrument"], "unit": frame.schema["unit"], "unit_factor": pl.Float64},
+        schema={"instrument": names, "unit": units, "unit_factor": pl.Float64},
         orient="row",
     )
-    joined = frame.join(instruments, on="instrument", how="left", maintain_order="left").join(
-        units, on=["instrument", "unit"], how="left", maintain_order="left"
+    joined = frame.join(ranges, on="instrument", how="left", maintain_order="left").join(
+        factors, on=["instrument", "unit"], how="left", maintain_order="left"
     )
     return joined.with_columns(
         is_instrument_known=pl.col("is_walking").is_not_null(), standard_value=pl.col("value") * pl.col("unit_factor")

@@ -18,7 +18,7 @@ from pipelines.ingest.scanners import (
     SCANNERS,
     first_find,
 )
-from pipelines.ingest.tables import LINE, FileTable
+from pipelines.ingest.tables import FILE, LINE, FileTable
 
 YEAR_ONLY_MODES: tuple[Mode, ...] = ("safe_harbor", "synthetic")
 OLDEST_AGE = 90  # 90 stands for 90 and over, 45 CFR 164.514(b)(2)(i)(C)
@@ -27,7 +27,9 @@ _FREE_TEXT = (HIDDEN_CHARACTER, *SCANNERS, POSTAL_CODE, LONG_NUMBER)
 _PSEUDONYM = (HIDDEN_CHARACTER, *SCANNERS, PLAIN_HASH)
 _CODE = (HIDDEN_CHARACTER, *SCANNERS, LONG_NUMBER)
 _CODE_COLUMNS = ("code", "code_system")
-_SMALL_NUMBER = r"^\d{1,5}$"  # a running number: too short for a record, telephone or insurance number
+_LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance number
+_DENSE = 10  # running numbers reach no further than this many times their count
+_MEND = "remove what identifies a person and hand the release over again"
 
 
 def refuse_columns(columns: list[str], file: str, mode: Mode) -> None:
@@ -43,32 +45,50 @@ def refuse_columns(columns: list[str], file: str, mode: Mode) -> None:
         )
 
 
-def refuse_identifiers(file: FileTable, table: Table) -> None:
+def refuse_identifiers(file: FileTable, table: Table, patients: pl.Series) -> None:
     """Look at every value of a file for what identifies a person.
+
+    Args:
+        file: the file as read.
+        table: its contract.
+        patients: pseudonyms already looked at, empty for the table of patients itself.
 
     Raises:
         ReleaseRefused: with file, column, line and kind of the first find.
     """
-    frame = file.frame
     for column in table.columns:
-        if column.name not in frame.columns:
+        if column.name not in file.columns:
             continue
         if column.name == "age_years":
-            _refuse_old_age(frame, file.file)
-        if frame.schema[column.name] == pl.String:
-            _refuse_text(frame, column, file.file)
-        elif column.kind == "identifier":
-            as_words = frame.with_columns(pl.col(column.name).cast(pl.String))
-            _refuse_text(as_words, column, file.file)
+            _refuse_old_age(file.frame, file.file)
         if column.kind == "whole":
-            _refuse_written_dates(frame, column, file.file)
-        if column.kind == "term" and column.name not in _CODE_COLUMNS:
-            _refuse_free_text(frame, column, file.file)
+            _refuse_written_dates(file.frame, column, file.file)
+        if file.frame.schema[column.name] == pl.String:
+            _refuse_text(file.frame, column, file.file, patients)
+
+
+def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Series) -> None:
+    """Look at whole columns, over all files: pseudonyms that are record numbers, classes that are free text.
+
+    Record, telephone and insurance numbers are long and sparse, while a column that numbers its rows is dense.
+
+    Raises:
+        ReleaseRefused: with file, column and line, or the column alone.
+    """
+    for column in table.columns:
+        if column.kind == "identifier":
+            others = patients if column.name == "patient_id" else patients.clear()
+            _refuse_record_numbers(frame, column, others)
+        if column.kind == "term" and column.name not in _CODE_COLUMNS and frame[column.name].n_unique() > _MOST_TERMS:
+            raise ReleaseRefused(
+                f"the table {table.name} has more than {_MOST_TERMS} different texts in the column {column.name}, "
+                f"which looks like free text; hand over a few classes instead"
+            )
 
 
 def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
     age = pl.col("age_years").cast(pl.Float64, strict=False)
-    line = _first_line(frame, age > OLDEST_AGE)
+    line = _first(frame, LINE, age.is_finite() & (age > OLDEST_AGE))
     if line:
         raise ReleaseRefused(
             f"{file}, line {line}, column age_years: an age above 89 that is not pooled; "
@@ -76,40 +96,36 @@ def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
         )
 
 
-def _refuse_text(frame: pl.DataFrame, column: Column, file: str) -> None:
-    values = _values_to_scan(frame, column)
+def _refuse_text(frame: pl.DataFrame, column: Column, file: str, patients: pl.Series) -> None:
+    values = _values_to_scan(frame[column.name], column, patients)
     scanners = _PSEUDONYM if column.kind == "identifier" else _CODE if column.name in _CODE_COLUMNS else _FREE_TEXT
-    find = first_find(values, scanners) or (_number_find(values) if column.kind == "identifier" else None)
+    find = first_find(values, scanners)
     if find:
         place, kind = find
-        line = _first_line(frame, pl.col(column.name) == values[place])
-        raise ReleaseRefused(
-            f"{file}, line {line}, column {column.name}: {kind}; "
-            f"remove what identifies a person and hand the release over again"
-        )
+        line = _first(frame, LINE, pl.col(column.name) == values[place])
+        raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {kind}; {_MEND}")
 
 
-def _values_to_scan(frame: pl.DataFrame, column: Column) -> pl.Series:
-    """Distinct texts of a column that are not already known to be harmless: words of the contract, plain numbers."""
-    values = frame[column.name].unique(maintain_order=True).drop_nulls()
+def _values_to_scan(texts: pl.Series, column: Column, patients: pl.Series) -> pl.Series:
+    """Distinct texts that are not known to be harmless: words of the contract, plain numbers, pseudonyms seen."""
+    values = texts.unique(maintain_order=True).drop_nulls()
     if column.words:
         return values.filter(~values.is_in(column.words))
     if column.kind in ("whole", "number"):
         return values.filter(values.cast(pl.Float64, strict=False).is_null())
-    return values
+    return values.filter(~values.is_in(patients.implode())) if column.name == "patient_id" else values
 
 
-def _number_find(values: pl.Series) -> tuple[int, str] | None:
-    """A pseudonym of digits only that is too long, and not simply a running number.
-
-    Record, telephone and insurance numbers are sparse; a column that numbers its rows is dense.
-    """
-    digits = values.str.contains(r"^\d+$") & ~values.str.contains(_SMALL_NUMBER)
-    if not digits.any():
-        return None
-    largest = values.filter(digits).cast(pl.Float64, strict=False).max()
-    is_running = isinstance(largest, float) and largest <= 10 * len(values)
-    return None if is_running else (int(digits.arg_max() or 0), LONG_NUMBER.kind)
+def _refuse_record_numbers(frame: pl.DataFrame, column: Column, others: pl.Series) -> None:
+    field = pl.col(column.name)
+    is_long = field.str.contains(r"^\d+$") & (field.str.len_bytes() >= _LONG_DIGITS)
+    values = pl.concat([frame[column.name], others.alias(column.name)]).unique().drop_nulls()
+    largest = values.to_frame().filter(is_long).select(field.cast(pl.Float64, strict=False).max()).item()
+    if largest is None or largest <= _DENSE * len(values):
+        return
+    file, line = _first(frame, FILE, is_long), _first(frame, LINE, is_long)
+    if line:
+        raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {LONG_NUMBER.kind}; {_MEND}")
 
 
 def _refuse_written_dates(frame: pl.DataFrame, column: Column, file: str) -> None:
@@ -117,7 +133,7 @@ def _refuse_written_dates(frame: pl.DataFrame, column: Column, file: str) -> Non
     number = pl.col(column.name).cast(pl.Int64, strict=False)
     month, day = number // 100 % 100, number % 100
     is_date = number.is_between(19_000_101, 21_001_231) & month.is_between(1, 12) & day.is_between(1, 31)
-    line = _first_line(frame, is_date)
+    line = _first(frame, LINE, is_date)
     if line:
         raise ReleaseRefused(
             f"{file}, line {line}, column {column.name}: a date written as a number; "
@@ -125,14 +141,7 @@ def _refuse_written_dates(frame: pl.DataFrame, column: Column, file: str) -> Non
         )
 
 
-def _refuse_free_text(frame: pl.DataFrame, column: Column, file: str) -> None:
-    if frame[column.name].n_unique() > _MOST_TERMS:
-        raise ReleaseRefused(
-            f"{file}, column {column.name}: more than {_MOST_TERMS} different texts, which looks like free text; "
-            f"hand over a few classes instead"
-        )
-
-
-def _first_line(frame: pl.DataFrame, condition: pl.Expr) -> int | None:
-    found = frame.lazy().filter(condition).select(LINE).head(1).collect()
-    return int(found.item()) if found.height else None
+def _first(frame: pl.DataFrame, what: str, condition: pl.Expr) -> object:
+    """`$line` or `$file` of the first row that meets a condition, or None."""
+    found = frame.lazy().filter(condition).select(what).head(1).collect()
+    return found.item() if found.height else None

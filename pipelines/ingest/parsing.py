@@ -1,16 +1,14 @@
 """From fields to typed columns, in the contract's order; what cannot be read is marked, not guessed and not lost.
 
-A typed table has the contract's columns, `$file`, `$line`, `$row` and, for each column that is not free of form, a mark
-`unreadable:<column>` where a field held something else than the column's type or words. Words are held as Enum: a
-fifth of the memory of text.
+For each column that is not free of form, a mark `unreadable:<column>` says where a field held something else than the
+column's type or words. Words are held as Enum: a fifth of the memory of text.
 """
 
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table
-from pipelines.ingest.tables import FILE, LINE, FileTable
+from pipelines.ingest.tables import LINE, FileTable
 
-ROW = "$row"
 _INT32 = 2**31
 _TRUTH = {"true": True, "false": False}
 
@@ -25,14 +23,8 @@ def is_marked(column: Column) -> bool:
     return column.kind not in ("identifier", "term")
 
 
-def typed(files: list[FileTable], table: Table) -> pl.DataFrame:
-    """All files of one table under one another, typed."""
-    names = pl.Enum([file.file for file in files])
-    parts = [_typed_file(file, table).with_columns(pl.lit(file.file, dtype=names).alias(FILE)) for file in files]
-    return pl.concat(parts).with_row_index(ROW)
-
-
-def _typed_file(file: FileTable, table: Table) -> pl.DataFrame:
+def typed(file: FileTable, table: Table) -> pl.DataFrame:
+    """The contract's columns of one file, typed, with marks and `$line`."""
     values: list[pl.Expr] = []
     marks: list[pl.Expr] = []
     for column in table.columns:

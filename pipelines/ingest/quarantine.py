@@ -39,7 +39,7 @@ class Judged:
     """One table after its rules.
 
     Attributes:
-        accepted: rows no error was found in, with their context columns.
+        accepted: the contract's columns, `$file` and `$line` of rows no error was found in.
         quarantine: one row per problem of a quarantined row.
         warnings: one row per warning on a row that carries on.
         rules: every rule with its violations.
@@ -53,11 +53,14 @@ class Judged:
     counts: pl.DataFrame
 
 
-def judge(frame: pl.DataFrame, table: Table, rules: tuple[Rule, ...], broken: pl.DataFrame) -> Judged:
+def judge(
+    frame: pl.DataFrame, context: pl.LazyFrame, table: Table, rules: tuple[Rule, ...], broken: pl.DataFrame
+) -> Judged:
     """Run the rules over a typed table with its context.
 
     Args:
-        frame: one row a record, typed, with context.
+        frame: one row a record, typed.
+        context: the same rows in the same order, with the columns that rules look at.
         table: its contract.
         rules: what to hold it against.
         broken: `$file` and `$line` of rows that could not be divided into fields.
@@ -65,7 +68,7 @@ def judge(frame: pl.DataFrame, table: Table, rules: tuple[Rule, ...], broken: pl
     Raises:
         ReleaseRefused: read, accepted and quarantined rows do not add up (a fault of ours, never passed on).
     """
-    verdicts = frame.select(rule.expression.fill_null(False).alias(rule.id) for rule in rules)
+    verdicts = context.select(rule.expression.fill_null(False).alias(rule.id) for rule in rules).collect()
     violations = verdicts.sum().row(0) if frame.height else (0,) * len(rules)
     spoke = [rule for rule, count in zip(rules, violations, strict=True) if count]
     errors = [rule.id for rule in spoke if rule.severity == "error"]
@@ -88,10 +91,10 @@ def judge(frame: pl.DataFrame, table: Table, rules: tuple[Rule, ...], broken: pl
     )
 
 
-def broken_places(files: list[FileTable]) -> pl.DataFrame:
-    """`$file` and `$line` of every row that has more or fewer fields than its header."""
-    rows = [(file.file, line) for file in files for line in file.broken_lines]
-    return pl.DataFrame(rows, schema={FILE: pl.String, LINE: pl.Int64}, orient="row")
+def broken_places(file: FileTable) -> pl.DataFrame:
+    """`$file` and `$line` of the rows that have more or fewer fields than the file's header."""
+    lines = pl.Series(LINE, file.broken_lines, dtype=pl.Int64)
+    return pl.DataFrame({FILE: [file.file] * len(lines), LINE: lines}, schema={FILE: pl.String, LINE: pl.Int64})
 
 
 def _places(rows: pl.DataFrame, rule: Rule) -> pl.DataFrame:

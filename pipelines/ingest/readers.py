@@ -3,6 +3,7 @@
 How a format is read stands in its own module; types and rows are judged elsewhere.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipelines.ingest.compression import COMPRESSIONS, unpacked
@@ -15,28 +16,27 @@ from pipelines.ingest.tables import FileTable, with_plain_text
 _READERS = {".csv": read_delimited, ".tsv": read_delimited, ".txt": read_delimited, ".parquet": read_parquet}
 
 
-def read_files(folder: Path, entry: TableFiles) -> list[FileTable]:
-    """The files of one table as they stand.
+def read_files(folder: Path, entry: TableFiles) -> Iterator[FileTable]:
+    """The files of one table as they stand, one after another, so that no two are held at once.
 
     Raises:
         ReleaseRefused: a file is missing, was changed or cannot be read.
     """
-    return [
-        _read(read_file(folder, file, sha256), file) for file, sha256 in zip(entry.files, entry.sha256, strict=True)
-    ]
+    for file, sha256 in zip(entry.files, entry.sha256, strict=True):
+        yield _read(read_file(folder, file, sha256), file)
 
 
-def hold_row_count(files: list[FileTable], entry: TableFiles) -> None:
-    """Hold the rows of a table's files against the manifest's count.
+def hold_row_count(rows: int, entry: TableFiles) -> None:
+    """Hold the rows read of a table against the manifest's count.
 
     Raises:
         ReleaseRefused: they differ.
     """
-    rows = sum(file.rows for file in files)
     if rows != entry.rows:
-        names = entry.files[0] if len(files) == 1 else f"{entry.files[0]} and {len(files) - 1} more"
+        more = len(entry.files) - 1
+        names = f"{entry.files[0]} and {more} more files hold" if more else f"{entry.files[0]} holds"
         raise ReleaseRefused(
-            f"{names} {'holds' if len(files) == 1 else 'hold'} {rows:,} rows where {MANIFEST} counts {entry.rows:,}; "
+            f"{names} {rows:,} rows where {MANIFEST} counts {entry.rows:,}; "
             f"hand over the whole table, or correct the count"
         )
 

@@ -1,7 +1,7 @@
 """From a release folder to accepted tables, quarantine and counts: the order in which ingest does its work.
 
-Nothing is written. First everything that can refuse the release (manifest, hashes, columns, identifiers), then types,
-then rows: patients, events (deaths must be known), treatments, assessments.
+Nothing is written. First everything that can refuse the release (manifest, hashes, columns, identifiers, counts), then
+rows: patients, events (deaths must be known), treatments, assessments.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ import polars as pl
 
 from pipelines.ingest import context, guard
 from pipelines.ingest.codelists import active_treatment_codes
-from pipelines.ingest.contract import TABLE_NAMES, Table, contract, require_columns
+from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import typed
 from pipelines.ingest.quarantine import Judged, broken_places, judge
 from pipelines.ingest.readers import hold_row_count, read_files
 from pipelines.ingest.rules import row_rules
-from pipelines.ingest.tables import FILE, LINE, FileTable
+from pipelines.ingest.tables import FILE, LINE, ROW
 from pipelines.protocol import Protocol
 
 
@@ -96,49 +96,65 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """One table as read: typed rows over all files, and the places of rows that could not be divided into fields."""
+
+    frame: pl.DataFrame
+    broken: pl.DataFrame
+
+
+def _read(folder: Path, manifest: Manifest, table: Table, patients: pl.Series) -> _Read:
+    """Read one table file by file, past everything that can refuse the release.
+
+    `patients` are the pseudonyms that the guard already knows.
+    """
+    entry = manifest.table(table.name)
+    parts, broken = [], []
+    for file in read_files(folder, entry):
+        guard.refuse_columns(file.columns, file.file, manifest.deidentification)
+        require_columns(table, file.columns, file.file)
+        guard.refuse_identifiers(file, table, patients)
+        name = pl.lit(file.file, dtype=pl.Enum(entry.files)).alias(FILE)
+        parts.append(typed(file, table).with_columns(name))
+        broken.append(broken_places(file))
+    frame = pl.concat(parts).with_row_index(ROW)
+    hold_row_count(frame.height + sum(part.height for part in broken), entry)
+    guard.refuse_numbers_and_texts(frame, table, patients)
+    return _Read(frame, pl.concat(broken))
+
+
 def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
+    """All four tables judged: patients first, then events, since deaths must be known for the rest."""
     manifest = load_manifest(folder)
     tables = contract(protocol)
-    files = {name: read_files(folder, manifest.table(name)) for name in TABLE_NAMES}
-    _refuse_whole(manifest, tables, files)
-    broken = {name: broken_places(parts) for name, parts in files.items()}
 
-    def read(name: str) -> pl.DataFrame:
-        return context.with_twins(typed(files.pop(name), tables[name]), tables[name])
+    def read(name: str, patients: pl.Series) -> _Read:
+        return _read(folder, manifest, tables[name], patients)
 
-    def judged(name: str, frame: pl.DataFrame) -> Judged:
-        return judge(frame, tables[name], row_rules(tables[name], protocol), broken[name])
+    def judged(name: str, read: _Read, seen: pl.LazyFrame) -> Judged:
+        return judge(read.frame, seen, tables[name], row_rules(tables[name], protocol), read.broken)
 
-    listed = read("patients")
-    patients = judged("patients", listed)
-    known = context.patients_known(listed, patients.accepted)
-    events = context.with_patient(read("events"), known)
-    deaths = context.deaths(events)
+    listed = read("patients", pl.Series([], dtype=pl.String))
+    patients = judged("patients", listed, context.with_twins(listed.frame, tables["patients"]))
+    known = context.patients_known(listed.frame, patients.accepted)
 
-    def of_patient(name: str) -> pl.DataFrame:
-        return context.with_death(context.with_patient(read(name), known), deaths)
+    def in_context(name: str, read: _Read) -> pl.LazyFrame:
+        return context.with_patient(context.with_twins(read.frame, tables[name]), known)
 
-    return manifest, {
-        "patients": patients,
-        "treatments": judged(
-            "treatments", context.with_code_tier(of_patient("treatments"), active_treatment_codes(), protocol)
-        ),
-        "assessments": judged("assessments", context.with_instrument(of_patient("assessments"), protocol)),
-        "events": judged("events", context.with_death(events, deaths)),
-    }
+    happened = read("events", known["patient_id"])
+    deaths = context.deaths(in_context("events", happened))
+    events = judged("events", happened, context.with_death(in_context("events", happened), deaths))
 
+    given = read("treatments", known["patient_id"])
+    seen = context.with_death(in_context("treatments", given), deaths)
+    seen = context.with_code_tier(seen, active_treatment_codes(), tables["treatments"])
+    treatments = judged("treatments", given, seen)
 
-def _refuse_whole(manifest: Manifest, tables: dict[str, Table], files: dict[str, list[FileTable]]) -> None:
-    """Everything that refuses a release as a whole, once its files are read; columns, then counts, then values."""
-    for name, table in tables.items():
-        for file in files[name]:
-            guard.refuse_columns(file.columns, file.file, manifest.deidentification)
-            require_columns(table, file.columns, file.file)
-    for name in tables:
-        hold_row_count(files[name], manifest.table(name))
-    for name, table in tables.items():
-        for file in files[name]:
-            guard.refuse_identifiers(file, table)
+    asked = read("assessments", known["patient_id"])
+    seen = context.with_death(in_context("assessments", asked), deaths)
+    assessments = judged("assessments", asked, context.with_instrument(seen, protocol, tables["assessments"]))
+    return manifest, {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
 
 
 def _inspection(manifest: Manifest, judged: dict[str, Judged]) -> Inspection:

@@ -83,9 +83,11 @@ PLAIN_HASH = Scanner(
 HIDDEN_CHARACTER = Scanner("invisible characters", INVISIBLE)
 
 
-def plain(text: pl.Expr) -> pl.Expr:
-    """Text as a person reads it: compatibility form, without invisible characters, one kind of dash."""
-    return text.str.normalize("NFKC").str.replace_all(INVISIBLE, "").str.replace_all(_DASHES, "-")
+def plain(texts: pl.Series) -> pl.Series:
+    """Texts as a person reads them: compatibility form, without invisible characters, one kind of dash."""
+    if not texts.str.contains(r"[^\x00-\x7F]").any():
+        return texts
+    return texts.str.normalize("NFKC").str.replace_all(INVISIBLE, "").str.replace_all(_DASHES, "-")
 
 
 def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, str] | None:
@@ -93,16 +95,17 @@ def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, s
 
     Args:
         values: distinct texts without nulls, as they stand in the file.
-        scanners: what to look for; `HIDDEN_CHARACTER` sees the text as it stands, all others its plain form.
+        scanners: what to look for, the most telling kind first; `HIDDEN_CHARACTER` sees the text as it stands, all
+            others its plain form.
     """
     if values.is_empty():
         return None
-    readable = values.to_frame("raw").with_columns(text=plain(pl.col("raw")))
-    finds = readable.select(
-        pl.col("raw" if scanner is HIDDEN_CHARACTER else "text").str.contains(scanner.pattern).alias(str(place))
-        for place, scanner in enumerate(scanners)
-    )
-    for scanner, find in zip(scanners, finds, strict=True):
+    texts = plain(values)
+    suspicious = values.str.contains(INVISIBLE) | texts.str.contains("|".join(f"(?:{s.pattern})" for s in scanners))
+    if not suspicious.any():  # one pass over all patterns at once; which one it was is asked only after a find
+        return None
+    for scanner in scanners:
+        find = (values if scanner is HIDDEN_CHARACTER else texts).str.contains(scanner.pattern)
         if find.any():
             return int(find.arg_max() or 0), scanner.kind
     return None

@@ -9,6 +9,7 @@ import polars as pl
 
 FILE = "$file"
 LINE = "$line"
+ROW = "$row"  # numbers the rows of a table over all its files
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_free_text_is_told_by_its_variety(release, protocol: Protocol, templates
         for i in range(51)
     ]
     release.columns["patients"].append("insurance")
-    assert "patients.csv, column insurance: more than 50 different texts" in refusal(release, protocol)
+    assert "the table patients has more than 50 different texts in the column insurance" in refusal(release, protocol)
 
 
 def test_a_date_column_in_parquet_refuses(release, protocol: Protocol) -> None:

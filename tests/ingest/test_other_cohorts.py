@@ -5,12 +5,14 @@ import pytest
 from pipelines.ingest import ReleaseRefused, check_release, read_release
 from pipelines.protocol import Protocol
 
+SHARED = {"version", "title", "condition", "episodes", "baseline", "windows", "competing", "diagnostics", "disclosure"}
+
 
 @pytest.fixture
 def knee(protocol: Protocol) -> Protocol:
     """Three tiers and one score of another joint; nobody walks for it."""
     return Protocol.model_validate(
-        protocol.model_dump(mode="json")
+        protocol.model_dump(mode="json", include=SHARED)
         | {
             "name": "knee",
             "tiers": [
@@ -22,8 +24,6 @@ def knee(protocol: Protocol) -> Protocol:
                     "minimum": 0, "maximum": 100, "better": "higher", "citation": "made up for this test",
                 }
             ],
-            "endpoints": [],
-            "contrasts": [],
             "primary": {
                 "endpoint_horizon_days": 365, "horizons_days": [365], "outcomes": [], "multiplicity": "none",
                 "citation": "made up for this test",
