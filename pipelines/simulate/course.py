@@ -65,7 +65,7 @@ def simulate_course(
         rng: the generator.
     """
     death = _death_day(patients, tier, settings, rng)
-    pull = _escalation_pull(patients, site_effect, settings)
+    pull = escalation_pull(patients, site_effect, settings)
     rates, shapes = _hazard_table(settings)
     next_odds = _EQUAL_NEXT if settings.hazards.kind == "equal" else _NEXT
     current, day = tier.copy(), np.zeros(patients.size)
@@ -94,8 +94,11 @@ def _hazard_table(settings: Settings) -> tuple[Array, Array]:
     return rates * settings.hazard_scale, shapes
 
 
-def _escalation_pull(patients: Patients, site_effect: Array, settings: Settings) -> Array:
-    """Log hazard ratio of escalation. Earlier surgery 1.65: Deyo 2011; fewer reoperations with age and comorbidity."""
+def escalation_pull(patients: Patients, site_effect: Array, settings: Settings) -> Array:
+    """Log hazard ratio of later care, the same under every tier.
+
+    Earlier surgery 1.65 (Deyo 2011); fewer reoperations with age and comorbidity.
+    """
     return (
         0.50 * (patients.prior_lumbar_surgery - 0.12)
         - 0.030 * (patients.age_years - 70)

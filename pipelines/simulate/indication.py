@@ -11,9 +11,9 @@ from functools import lru_cache
 import numpy as np
 
 from pipelines.simulate.population import FEATURES, Array, IntArray, Patients, draw_patients
-from pipelines.simulate.settings import TIERS, Settings
+from pipelines.simulate.settings import TIERS, Indication, Settings
 
-_CALIBRATION_PATIENTS = 30_000
+_CALIBRATION_PATIENTS = 25_000
 _CALIBRATION_SEED = 20_240_601  # the coefficients are part of the settings, not of a cohort: always the same draw
 _LATENT_LOCATIONS = {"stenosis_grade": 1.0, "stenotic_levels": 1.0, "prior_tiers": 1.0}
 
@@ -42,34 +42,60 @@ class IndicationModel:
         return np.column_stack([np.ones(patients.size), standard])
 
 
-@lru_cache(maxsize=32)
 def indication_model(settings: Settings) -> IndicationModel:
-    """Solve the indication model of these settings.
+    """The indication model of these settings.
 
     Jaynes 1957: of all assignments with the stated means the one of greatest entropy is the multinomial logit whose
     coefficients minimise a convex function (the multinomial log-likelihood's dual), found by Newton's method.
     """
-    share = np.array(settings.indication.share.values)
-    share = share / share.sum()
-    means = np.array([getattr(settings.indication, name).values for name in FEATURES]).T
-    locations, patients = _locate(share @ means, settings.log_time_shift)
+    return _model(settings.indication, settings.confounding, settings.unmeasured)
+
+
+@lru_cache(maxsize=32)
+def _model(indication: Indication, confounding: float, unmeasured: float) -> IndicationModel:
+    calibrated = _calibrated(indication)
+    slopes = calibrated.coefficients[:, 1:] * confounding
+    offset = calibrated.design[:, 1:] @ slopes.T + _push(calibrated.patients, unmeasured)
+    coefficients = np.column_stack([_intercepts(offset, _shares(indication)), slopes])
+    return IndicationModel(calibrated.locations, calibrated.centre, calibrated.scale, coefficients, unmeasured)
+
+
+@dataclass(frozen=True)
+class _Calibrated:
+    """The solution at full confounding, and the population that it was found on."""
+
+    locations: dict[str, float]
+    patients: Patients
+    centre: Array
+    scale: Array
+    design: Array
+    coefficients: Array
+
+
+@lru_cache(maxsize=8)
+def _calibrated(indication: Indication) -> _Calibrated:
+    share = _shares(indication)
+    means = np.array([getattr(indication, name).values for name in FEATURES]).T
+    locations, patients = _locate(share @ means)
     features = patients.features()
     centre, scale = features.mean(axis=0), features.std(axis=0)
     design = np.column_stack([np.ones(patients.size), (features - centre) / scale])
     # what the location search leaves over is spread evenly over the tiers, else no assignment could exist
     goal = (means - share @ means) / scale
     coefficients = _solve(design, share[:, None] * np.column_stack([np.ones(len(TIERS)), goal]))
-    coefficients[:, 1:] *= settings.confounding
-    offset = design[:, 1:] @ coefficients[:, 1:].T + _push(patients, settings.unmeasured)
-    coefficients[:, 0] = _intercepts(offset, share)
-    return IndicationModel(locations, centre, scale, coefficients, settings.unmeasured)
+    return _Calibrated(locations, patients, centre, scale, design, coefficients)
 
 
-def _locate(means: Array, log_time_shift: float) -> tuple[dict[str, float], Patients]:
+def _shares(indication: Indication) -> Array:
+    share = np.array(indication.share.values)
+    return share / share.sum()
+
+
+def _locate(means: Array) -> tuple[dict[str, float], Patients]:
     locations = {name: _LATENT_LOCATIONS.get(name, mean) for name, mean in zip(FEATURES, means, strict=True)}
     for _ in range(8):
         rng = np.random.default_rng(_CALIBRATION_SEED)
-        patients = draw_patients(_CALIBRATION_PATIENTS, locations, log_time_shift, rng)
+        patients = draw_patients(_CALIBRATION_PATIENTS, locations, 0.0, rng)
         error = means - patients.features().mean(axis=0)
         locations = {name: locations[name] + step for name, step in zip(FEATURES, error, strict=True)}
     return locations, patients

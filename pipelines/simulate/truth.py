@@ -37,8 +37,9 @@ from pipelines.simulate.truth_estimates import ArmSums, ContrastSums, arm_sums, 
 
 POPULATIONS = ("ate", "att", "overlap")
 STUDY_PATIENTS = 20_000  # the study that the Monte Carlo error is measured against
-_BLOCK = 5_000
+_BLOCK = 2_500
 _FEWEST, _MOST = 60_000, 250_000
+_FEWEST_BLOCKS = 8  # the jackknife needs some
 _TRUTH_SEED = 711
 _EVERYONE, _FUTURE = 0, 1
 
@@ -78,7 +79,7 @@ def truth_document(patients: int, seed: int, settings: Settings, truth_patients:
             "patients": patients,
             "seed": seed,
             "dropout": settings.follow_up.dropout,
-            "truth_patients": size,
+            "truth_patients": _blocks(size) * _BLOCK,
             "truth_seed": _TRUTH_SEED,
             "generator": settings.model_dump(mode="json"),
         },
@@ -122,11 +123,10 @@ def truth_frame(settings: Settings | str | None = None, size: int = _MOST) -> pl
 
 @lru_cache(maxsize=16)
 def truth_rows(settings: Settings, size: int) -> tuple[dict[str, Any], ...]:
-    """All true values of these settings, from a simulation of `size` patients (in blocks of 5,000, at least 8)."""
+    """All true values of these settings, from a simulation of `size` patients (in blocks of 2,500, at least 8)."""
     questions = _questions(load_protocol(default_protocol_file()))
-    blocks = max(-(-size // _BLOCK), 8)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        sums = list(pool.map(lambda number: _block_sums(number, questions, settings), range(blocks)))
+        sums = list(pool.map(lambda number: _block_sums(number, questions, settings), range(_blocks(size))))
     rows: list[dict[str, Any]] = []
     for place, question in enumerate(questions):
         named = {
@@ -138,6 +138,10 @@ def truth_rows(settings: Settings, size: int) -> tuple[dict[str, Any], ...]:
             parts = [block[place][population] for block in sums]
             rows += [named | row for row in contrast_rows(parts, population, question.endpoint, STUDY_PATIENTS)]
     return tuple(rows)
+
+
+def _blocks(size: int) -> int:
+    return max(-(-size // _BLOCK), _FEWEST_BLOCKS)
 
 
 def _questions(protocol: Protocol) -> tuple[_Question, ...]:
