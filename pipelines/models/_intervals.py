@@ -31,7 +31,7 @@ def probability_limits(estimate: Floats, std_error: Floats, conf_type: str, leve
     z = normal_quantile(level)
     if conf_type == "plain":
         return np.maximum(estimate - z * std_error, 0.0), np.minimum(estimate + z * std_error, 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = z * std_error / estimate
         if conf_type == "log":
             lower, upper = estimate * np.exp(-relative), np.minimum(estimate * np.exp(relative), 1.0)
