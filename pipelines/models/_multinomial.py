@@ -12,7 +12,7 @@ Source: McCullagh & Nelder 1989, Generalized Linear Models, 2nd ed., ch. 5; Boyd
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -69,6 +69,10 @@ class MultinomialFit:
         predictors = np.column_stack([np.zeros(len(matrix)), design @ self.coefficients])
         predictors = np.exp(predictors - predictors.max(axis=1, keepdims=True))
         return predictors / predictors.sum(axis=1, keepdims=True)
+
+    def moved(self, shift: Floats) -> MultinomialFit:
+        """Return the fit with its coefficients shifted, shape (p + 1, k - 1), for drawing from their distribution."""
+        return replace(self, coefficients=self.coefficients + shift)
 
     def separating_column(self) -> int | None:
         """Return the column (0 the intercept) that tells arms apart without error, or None when there is none.

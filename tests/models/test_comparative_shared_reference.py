@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models import comparison, longitudinal, propensity, proportions, sensitivity
+from pipelines.models import comparison, imputation, longitudinal, propensity, proportions, sensitivity
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
@@ -220,3 +220,18 @@ def test_e_values_match_dev_12() -> None:
         row = sensitivity.e_value(case["est"], low, high, case["type"]).row(0, named=True)
         assert row["point"] == pytest.approx(case["evalue"], rel=1e-10)
         assert row["limit"] == pytest.approx(case["evalue_ci"], rel=1e-10)
+
+
+def test_rubin_pooling_matches_dev_10() -> None:
+    results = _results("dev_10")
+    # the table holds a row an imputation and a column a term
+    estimates, errors = (np.array(results["per_imputation"][name]) for name in ("est", "se"))
+    rows = imputation.pool(estimates, errors**2, df=21)
+    for ours, expected, mice in zip(rows.to_dicts(), results["rubin"], results["mice_pool"], strict=True):
+        for name, theirs in (("estimate", "estimate"), ("std_error", "se"), ("fraction_missing", "fmi")):
+            assert ours[name] == pytest.approx(expected[theirs], rel=1e-8)
+        assert ours["df"] == pytest.approx(mice["df"], rel=1e-8)
+        assert (ours["ci_low"], ours["ci_high"]) == pytest.approx((expected["lo"], expected["hi"]), rel=1e-8)
+    example = results["formula_example"]
+    row = imputation.pool(example["est"], np.array(example["se"]) ** 2).row(0, named=True)
+    assert row["df"] == pytest.approx(example["pooled"][0]["df_rubin1987"], rel=1e-8)
