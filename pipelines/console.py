@@ -14,6 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+_WIDE = 160  # columns of a table that goes to a file or a pipe
+
 LABELS = {
     "raw": "reading the release",
     "protocol": "laying out the protocol",
@@ -89,4 +91,5 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, o
         table.add_column(column.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in listed:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
-    Console(soft_wrap=False).print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else _WIDE)
