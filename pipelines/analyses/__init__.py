@@ -12,6 +12,8 @@ from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.gate import diagnostics
 from pipelines.analyses.registry import Analysis, Tables, analysis, in_order, run_analyses
+from pipelines.analyses.repeated import repeated_means
+from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import TABLES
 from pipelines.analyses.table_one import table_one
 from pipelines.protocol import Protocol
@@ -28,6 +30,10 @@ GATE = "results.diagnostics"
 
 def _imputation(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     return imputation_table(tables[SUBJECTS], protocol)
+
+
+def _trajectories(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    return stacked([trajectories.trajectories(tables, protocol), repeated_means(tables, protocol)])
 
 
 ANALYSES: dict[str, Analysis] = dict(
@@ -92,9 +98,10 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "trajectories",
-            [SCORES, WALKS],
-            trajectories.trajectories,
-            "Observed means with t limits; walking by median, geometric mean and share at the time limit.",
+            [SUBJECTS, SCORES, WALKS],
+            _trajectories,
+            "Observed means with t limits, adjusted means of the MMRM; walking by median, geometric mean and share at "
+            "the time limit.",
         ),
         analysis(
             "walking_curves",

@@ -13,6 +13,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.horizons import contrast_times, incidence_differences, tier_times
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
+from pipelines.analyses.repeated import repeated_contrasts
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.walking import joint_contrasts
@@ -38,6 +39,7 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     pieces = [
         score_differences(tables, protocol),
         of_protocol(ancova_contrasts(tables, protocol), protocol),
+        of_protocol(repeated_contrasts(tables, protocol), protocol),
         _as_ratios(walking_ratios(tables, protocol)),
         _as_ratios(of_protocol(joint_contrasts(tables, protocol), protocol)),
         risk_differences(tables, protocol),

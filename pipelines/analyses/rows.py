@@ -123,4 +123,5 @@ def withhold(frame: pl.DataFrame, reasons: Sequence[str | None]) -> pl.DataFrame
 
 def stacked(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """The frames on top of each other; columns that one lacks are empty there; an empty frame if there are none."""
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+    filled = [frame for frame in frames if frame.height]
+    return pl.concat(filled, how="diagonal_relaxed") if filled else pl.DataFrame()

@@ -1,7 +1,7 @@
 """Outcomes over time by tier, as observed: what was seen, in how many, at each window.
 
-Belongs here: summaries of one tier at one window. Does not belong here: differences between tiers (`contrasts`),
-models of repeated measures.
+Belongs here: summaries of one tier at one window. Does not belong here: differences between tiers (`contrasts`), models
+of repeated measures (`repeated`).
 
 Walking has no mean of metres: the test stops at its time limit, so the share at the limit stands beside the median and
 the geometric mean, and the capped walks make both a lower bound.

@@ -110,3 +110,28 @@ def test_responders_at_each_threshold_match_r(results: dict[str, pl.DataFrame], 
         & (pl.col("method") == "missing as non-response")
     )
     assert dict(counted.select("tier", "responders").iter_rows()) == RESPONDERS[threshold]
+
+
+# estimate, standard error (Satterthwaite) and limits after treatment, by R (lmer, score ~ arm × visit + (1 | id))
+MIXED_MODEL = {
+    ("pain_average", "prt_vs_usual_care"): (-2.04106902687733, 0.307689958487178, -2.64731707586011, -1.43482097789454),
+    ("pain_average", "placebo_vs_usual_care"): (
+        -0.381820295958534,
+        0.307257793810607,
+        -0.987198637289786,
+        0.223558045372718,
+    ),
+    ("odi", "prt_vs_usual_care"): (-11.638186824285, 2.15768645987778, -15.8941834877906, -7.38219016077935),
+    ("odi", "placebo_vs_usual_care"): (-2.48211307949882, 2.15139234865058, -6.72554210631609, 1.76131594731844),
+}
+
+
+@pytest.mark.parametrize(("outcome", "contrast"), MIXED_MODEL)
+def test_mixed_model_matches_r(results: dict[str, pl.DataFrame], outcome: str, contrast: str) -> None:
+    row = results["contrasts"].filter(
+        (pl.col("outcome") == outcome)
+        & (pl.col("contrast") == contrast)
+        & pl.col("method").str.starts_with("mixed model with random intercept")
+    )
+    found = row.select("estimate", "std_error", "ci_low", "ci_high").row(0)
+    assert found == pytest.approx(MIXED_MODEL[outcome, contrast], rel=1e-4)
