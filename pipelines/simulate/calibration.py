@@ -1,72 +1,25 @@
-"""Does the simulated cohort look like the registries? Targets beside what a simulated cohort shows.
+"""Does the simulated cohort look like the registries? Figures of `calibration_targets.py` beside a simulated cohort's.
 
-Targets are the calibration figures of the literature synthesis (`source` says where each comes from, and `judgement`
-where none was seen). They are simulator settings, not findings. Plots of this frame belong in the reports.
+Plots of this frame belong in the reports.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from pipelines.simulate.assessment_rows import SCORES, score_values
 from pipelines.simulate.block import Block, block_count, draw_block, generator
+from pipelines.simulate.calibration_targets import TARGETS, Target
 from pipelines.simulate.event_rows import HARMS, event_rows
 from pipelines.simulate.outcomes import TIME_LIMIT_S, as_nrs, as_odi
 from pipelines.simulate.population import Array, BoolArray
 from pipelines.simulate.settings import TIERS, Settings, settings_from
 
-_12_MONTHS = 3  # place of the visit
+_12_MONTHS, _24_MONTHS = 3, 4  # places of the visits
 _YEAR_DAYS = 365
 _MANY_SITES = 300  # so many that the luck of single sites averages out
 _OWN_DRAWS = 9  # spawn key of the draws made here
-
-
-@dataclass(frozen=True)
-class Target:
-    """One line of the calibration table: five tiers' figures (or one of all patients) and their source."""
-
-    measure: str
-    statistic: str
-    values: tuple[float | None, ...]
-    source: str
-
-
-TARGETS = (
-    Target("age_years", "mean", (70.5, 68, 76, 69, 64), "boot camp, LESS, Medicare PILD, NORDSTEN, QOD and SCOAP"),
-    Target("age_years", "sd", (8, 10, 7, 8, 10), "Japan 3-year cohort, LESS, judgement, NORDSTEN, SCOAP"),
-    Target("female", "percent", (57, 55, 57, 46, 63), "boot camp, LESS, Medicare PILD, NORDSTEN, SCOAP"),
-    Target("bmi", "mean", (28, 29.5, 30, 28.5, 31), "NORDSTEN, judgement, judgement, QOD, QOD"),
-    Target("bmi", "sd", (5, 6, 6, 4.5, 6), "NORDSTEN; judgement"),
-    Target("spondylolisthesis", "percent", (25, 28, 20, 22, 75), "judgement; fusion SCOAP"),
-    Target("nrs_leg_baseline", "mean", (5.8, 7.2, 7.0, 6.5, 6.6), "DaneSpine, LESS, judgement, NORDSTEN-DS"),
-    Target("nrs_leg_baseline", "sd", (2.1, 1.9, 1.9, 2.1, 2.2), "LESS, NORDSTEN-DS; judgement"),
-    Target("nrs_back_baseline", "mean", (5.3, 6.0, 6.5, 6.0, 7.0), "DaneSpine; judgement"),
-    Target("nrs_back_baseline", "sd", (None, None, None, 2.3, 2.1), "judgement"),
-    Target("odi_baseline", "mean", (36, 42, 52, 42, 46), "ODI re-measurement study, NORspine, ENCORE"),
-    Target("odi_baseline", "sd", (15, 15, 15, 16, 15), "ODI re-measurement study, NORspine"),
-    Target("zcq_symptom_baseline", "mean", (2.9, 3.2, 3.5, 3.3, 3.3), "judgement"),
-    Target("zcq_function_baseline", "mean", (2.3, 2.5, 2.7, 2.6, 2.6), "judgement"),
-    Target("eq5d_3l_baseline", "mean", (0.55, 0.48, 0.42, 0.40, 0.38), "DaneSpine, Norwegian cohort of 70 and older"),
-    Target("spwt_baseline", "median", (400, 330, 250, 300, 330), "boot camp, SPWT validity study"),
-    Target("spwt_baseline", "sd of log", (1.0,) * 5, "SPWT validity study"),
-    Target("odi_change_12m", "mean", (-5, -6, -17, -17, -20), "DaneSpine, MOTION, QOD"),
-    Target("odi_change_12m", "sd", (18,) * 5, "QOD"),
-    Target("nrs_leg_change_12m", "mean", (-1.2, -1.8, -3.0, -3.2, -3.4), "DaneSpine, NORspine; judgement"),
-    Target("nrs_leg_change_6w", "mean", (None, -2.8, None, None, None), "LESS"),
-    Target("spwt_12m", "ratio of geometric means", (1.5, 1.15, 1.9, 1.9, 1.7), "Rainville; MOTION (optimistic)"),
-    Target("escalation_12m", "percent", (12, 18, 6, 4, 4), "Minetama, LESS, Medicare PILD, SPORT, Deyo"),
-    Target("escalation_24m", "percent", (20, 27, 10, 7, 7), "Minetama, LESS, Medicare PILD, SPORT, Deyo"),
-    Target("visit_12m", "percent returned", (70, 70, 78, 76, 80), "NORspine, DaneSpine, QOD"),
-    Target("harm_90_days", "percent", (None, None, 1.9, 5.8, None), "Medicare PILD"),
-    Target("odi_within_person", "sd", (8.2,), "ODI re-measurement study"),
-    Target("death_a_year_at_70", "percent", (1.75,), "recalled: 1.5 to 2 % a year"),
-    Target("spwt_at_limit_baseline", "percent", (6,), "Rainville"),
-    Target("odi_12m", "intraclass correlation", (0.02,), "judgement: 0.01 to 0.03"),
-    Target("odi_with_nrs_leg", "correlation", (0.45,), "judgement"),
-    Target("odi_with_spwt", "correlation", (-0.35,), "judgement; self-reported walking 0.83 with SPWT"),
-)
 
 
 def calibration_frame(settings: Settings | str | None = None, patients: int = 50_000, seed: int = 1) -> pl.DataFrame:
@@ -76,7 +29,8 @@ def calibration_frame(settings: Settings | str | None = None, patients: int = 50
     so that they show the generator and not its dropout.
 
     Returns:
-        measure, statistic, tier (null: all patients), target, simulated, difference, source.
+        measure, statistic, tier (null: all patients), role (`target`: settings were chosen to meet it, `check`: not
+        used), target, simulated, difference, source.
     """
     chosen = settings_from(settings)
     sites = chosen.sites.model_copy(update={"count": _MANY_SITES})
@@ -87,13 +41,15 @@ def calibration_frame(settings: Settings | str | None = None, patients: int = 50
     )
     by_tier = {tier: seen.filter(pl.col("tier") == tier) for tier in TIERS}
     rows = [row for target in TARGETS for row in _compared(target, seen, by_tier)]
-    frame = pl.DataFrame(rows, schema=["measure", "statistic", "tier", "target", "simulated", "source"], orient="row")
+    frame = pl.DataFrame(
+        rows, schema=["measure", "statistic", "tier", "role", "target", "simulated", "source"], orient="row"
+    )
     return frame.with_columns(difference=pl.col("simulated") - pl.col("target")).select(
-        "measure", "statistic", "tier", "target", "simulated", "difference", "source"
+        "measure", "statistic", "tier", "role", "target", "simulated", "difference", "source"
     )
 
 
-_Row = tuple[str, str, str | None, float, float, str]
+_Row = tuple[str, str, str | None, str, float, float, str]
 
 
 def _compared(target: Target, seen: pl.DataFrame, by_tier: dict[str, pl.DataFrame]) -> Iterator[_Row]:
@@ -101,7 +57,7 @@ def _compared(target: Target, seen: pl.DataFrame, by_tier: dict[str, pl.DataFram
     for (tier, rows), wanted in zip(groups, target.values, strict=True):
         if wanted is not None:
             found = rows.select(_statistic(target.measure, target.statistic)).item()
-            yield target.measure, target.statistic, tier, float(wanted), float(found), target.source
+            yield target.measure, target.statistic, tier, target.role, float(wanted), float(found), target.source
 
 
 def _statistic(measure: str, statistic: str) -> pl.Expr:
@@ -121,6 +77,12 @@ def _statistic(measure: str, statistic: str) -> pl.Expr:
             return value.log().mean().exp()
         case "intraclass correlation":
             return pl.col("site_shift").var() / value.var()
+        case "ratio, with to without earlier surgery":
+            had = pl.col("prior_lumbar_surgery")
+            return value.filter(had).mean() / value.filter(~had).mean()
+        case "ratio, MILD to laminectomy":
+            tier = pl.col("tier")
+            return value.filter(tier == "mild").mean() / value.filter(tier == "laminectomy").mean()
         case _:
             first, second = measure.split("_with_")
             return pl.corr(f"{first}_baseline", f"{second}_baseline", method="spearman")
@@ -128,36 +90,58 @@ def _statistic(measure: str, statistic: str) -> pl.Expr:
 
 def _patient_frame(block: Block, settings: Settings, rng: np.random.Generator) -> pl.DataFrame:
     """What the targets ask of each patient; null where it does not apply (dead, not due)."""
-    p, v, f = block.patients, block.levels, block.follow_up
+    p = block.patients
     baseline = dict(zip(SCORES, score_values(block, rng)[:, 0, :].T, strict=True))
-    lives = (f.visit_day < (f.start_day + block.course.death_day)[:, None])[:, _12_MONTHS]
-    due = lives & (f.visit_day[:, _12_MONTHS] <= f.last_contact_day)
-    walk = np.minimum(np.exp(p.log_time), TIME_LIMIT_S) * np.exp(p.log_speed)
-    multiplier = np.exp((v.log_time + v.log_speed)[:, _12_MONTHS] - p.log_time - p.log_speed)
     at_70 = (p.age_years >= 68) & (p.age_years <= 72)
+    first_step = block.course.step_day[:, 0]
     columns: dict[str, Array | BoolArray | pl.Series] = {
         "tier": pl.Series(TIERS).gather(block.tier),
         "age_years": p.age_years,
         "female": p.female,
         "bmi": p.bmi,
+        "comorbidity_count": p.comorbidity_count,
+        "prior_lumbar_surgery": p.prior_lumbar_surgery,
         "spondylolisthesis": p.spondylolisthesis,
         **{f"{name}_baseline": values for name, values in baseline.items()},
-        "spwt_baseline": walk,
+        "spwt_baseline": np.minimum(np.exp(p.log_time), TIME_LIMIT_S) * np.exp(p.log_speed),
         "spwt_at_limit_baseline": np.exp(p.log_time) >= TIME_LIMIT_S,
         "odi_within_person": p.odi - p.true_odi,
-        "odi_change_12m": _where(lives, as_odi(v.odi[:, _12_MONTHS]) - p.odi),
-        "odi_12m": _where(lives, as_odi(v.odi[:, _12_MONTHS])),
-        "nrs_leg_change_12m": _where(lives, as_nrs(v.nrs_leg[:, _12_MONTHS]) - p.nrs_leg),
-        "nrs_leg_change_6w": as_nrs(v.nrs_leg[:, 0]) - p.nrs_leg,
-        "spwt_12m": _where(lives, multiplier),
-        "escalation_12m": block.course.step_day[:, 0] <= _YEAR_DAYS,
-        "escalation_24m": block.course.step_day[:, 0] <= 2 * _YEAR_DAYS,
-        "visit_12m": _where(due, f.is_seen[:, _12_MONTHS].astype(np.float64)),
+        "nrs_leg_change_6w": as_nrs(block.levels.nrs_leg[:, 0]) - p.nrs_leg,
+        "escalation_12m": first_step <= _YEAR_DAYS,
+        "escalation_24m": first_step <= 2 * _YEAR_DAYS,
         "harm_90_days": _has_harm(block, settings, rng),
         "death_a_year_at_70": _where(at_70, (block.course.death_day <= _YEAR_DAYS).astype(np.float64)),
         "site_shift": 15.0 * block.sites.outcome[block.treating_site],
+        **_visit_columns(block, _12_MONTHS, "12m"),
+        **_visit_columns(block, _24_MONTHS, "24m"),
     }
     return pl.DataFrame(columns)
+
+
+def _visit_columns(block: Block, visit: int, window: str) -> dict[str, pl.Series]:
+    p, v, f = block.patients, block.levels, block.follow_up
+    lives = f.visit_day[:, visit] < f.start_day + block.course.death_day
+    due = lives & (f.visit_day[:, visit] <= f.last_contact_day)
+    leg, back, odi = as_nrs(v.nrs_leg[:, visit]), as_nrs(v.nrs_back[:, visit]), as_odi(v.odi[:, visit])
+    gained = np.exp((v.log_time + v.log_speed)[:, visit] - p.log_time - p.log_speed)
+    of_the_living = {
+        "odi": odi,
+        "nrs_leg": leg,
+        "nrs_back": back,
+        "odi_change": odi - p.odi,
+        "nrs_leg_change": leg - p.nrs_leg,
+        "spwt": gained,
+        "odi_improved_10": 1.0 * (p.odi - odi >= 10),
+        "odi_improved_12_8": 1.0 * (p.odi - odi >= 12.8),
+        "odi_improved_15": 1.0 * (p.odi - odi >= 15),
+        "odi_improved_30_percent": 1.0 * ((p.odi - odi >= 0.3 * p.odi) & (p.odi > 0)),
+        "odi_at_most_22": 1.0 * (odi <= 22),
+        "nrs_leg_improved_2": 1.0 * (p.nrs_leg - leg >= 2),
+        "spwt_improved_30_percent": 1.0 * (gained >= 1.3),
+        "spwt_at_limit": 1.0 * (np.exp(v.log_time[:, visit]) >= TIME_LIMIT_S),
+    }
+    columns = {f"{name}_{window}": _where(lives, values) for name, values in of_the_living.items()}
+    return columns | {f"visit_{window}": _where(due, f.is_seen[:, visit].astype(np.float64))}
 
 
 def _where(applies: BoolArray, values: Array) -> pl.Series:

@@ -21,7 +21,7 @@ from pipelines.simulate.dirt import with_flaws
 from pipelines.simulate.event_rows import event_rows
 from pipelines.simulate.parts import TABLES, PartWriter
 from pipelines.simulate.patient_rows import patient_rows
-from pipelines.simulate.settings import Settings, SettingsError, settings_from
+from pipelines.simulate.settings import DEFAULT_SCENARIO, Settings, SettingsError, settings_from
 from pipelines.simulate.treatment_rows import treatment_rows
 from pipelines.simulate.truth import truth_document, write_truth
 
@@ -68,7 +68,8 @@ def simulate(
         writer.write(number * wanted // blocks, tables)
     (folder / MANIFEST).write_text(_manifest(folder, writer.close()), encoding="utf-8")
     if truth_patients != 0:
-        write_truth(folder / TRUTH, truth_document(patients, seed, chosen, truth_patients))
+        scenario = None if isinstance(settings, Settings) else settings or DEFAULT_SCENARIO
+        write_truth(folder / TRUTH, truth_document(patients, seed, chosen, scenario, truth_patients))
     return folder
 
 

@@ -13,6 +13,7 @@ from pipelines.resources import data_folder
 
 TIERS = ("conservative", "esi", "mild", "laminectomy", "fusion")
 SHIPPED_SCENARIOS = "scenarios.toml"
+DEFAULT_SCENARIO = "default"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -154,7 +155,7 @@ def settings_from(settings: Settings | str | None) -> Settings:
     """
     if isinstance(settings, Settings):
         return settings
-    name = settings or "default"
+    name = settings or DEFAULT_SCENARIO
     scenarios = _scenarios()
     if name not in scenarios:
         raise SettingsError(f"there is no scenario named so; known are {', '.join(scenarios)}")

@@ -63,13 +63,16 @@ class _Future:
     moments: Array
 
 
-def truth_document(patients: int, seed: int, settings: Settings, truth_patients: int | None = None) -> dict[str, Any]:
+def truth_document(
+    patients: int, seed: int, settings: Settings, scenario: str | None = None, truth_patients: int | None = None
+) -> dict[str, Any]:
     """What `truth.json` holds: the settings and one row for each contrast, population, horizon or window and measure.
 
     Args:
         patients: size of the cohort; the default size of the simulation grows with it.
         seed: seed of the cohort (recorded; the truth does not depend on it).
         settings: the generator's settings.
+        scenario: name of the scenario that they come from (None: none).
         truth_patients: size of the simulation; None: 50 times the cohort, at least 60,000 (about a second) and at
             most 250,000 (Monte Carlo errors of a tenth of `study_se`).
     """
@@ -78,6 +81,7 @@ def truth_document(patients: int, seed: int, settings: Settings, truth_patients:
         "settings": {
             "patients": patients,
             "seed": seed,
+            "scenario": scenario,
             "dropout": settings.follow_up.dropout,
             "truth_patients": _blocks(size) * _BLOCK,
             "truth_seed": _TRUTH_SEED,
