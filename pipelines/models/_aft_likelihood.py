@@ -22,6 +22,8 @@ from pipelines.models._cox_fit import DECREMENT_TOLERANCE, INFORMATION_KEPT, MAX
 from pipelines.models._frames import Bools, Floats
 
 MAX_ITERATIONS = 60
+# So near a maximum the likelihood is concave, unless it has none.
+NEARLY_THERE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ class AftLikelihood:
             step = linalg.solve(_positive(information), gradient, assume_a="pos")
             decrement = float(gradient @ step)
             theta, value, gradient, information = self._ascend(theta, step, value)
-            if decrement < DECREMENT_TOLERANCE:
+            if decrement < NEARLY_THERE:
                 _check_information(information, reference, names)
+            if decrement < DECREMENT_TOLERANCE:
                 return AftMaximum(theta, information, value)
         raise NoMaximum(f"the likelihood did not converge in {MAX_ITERATIONS} iterations")
 

@@ -140,3 +140,19 @@ def test_a_subject_in_two_groups_is_refused():
     frame = LADDER.with_columns(arm=pl.Series(["x", "y", "x", "x", "y", "y"]))
     with pytest.raises(ModelInputError, match="another group"):
         state_occupation(frame, *COLUMNS, STATES, group="arm")
+
+
+def test_occupation_and_time_match_r_survfit(stays, r_estimates):
+    states = ["care", "injection", "surgery", "dead"]
+    curve = state_occupation(stays, *COLUMNS, states, group="arm")
+    for row in r_estimates["stays"]:
+        of_row = [pl.col(key) == row[key] for key in ("group", "state")]
+        ours = curve.filter(*of_row, pl.col("time") <= row["time"]).to_dicts()[-1]
+        assert ours["estimate"] == pytest.approx(row["estimate"], rel=1e-8)
+        assert ours["std_error"] == pytest.approx(row["std_error"], rel=1e-6)
+    spent = time_in_state(stays, *COLUMNS, states, group="arm", tau=30)
+    for row in r_estimates["stay_time"]:
+        group, state = row["row"].removeprefix("arm=").split(", ")
+        ours = spent.filter(pl.col("group") == group, pl.col("state") == state).to_dicts()[0]
+        assert ours["estimate"] == pytest.approx(row["estimate"], rel=1e-8)
+        assert ours["std_error"] == pytest.approx(row["std_error"], rel=1e-6)
