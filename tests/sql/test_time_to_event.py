@@ -10,8 +10,10 @@ EVENT, COMPETING, CENSORED = 1, 2, 0
 def outcome(cohort: Any, endpoint: str, *records: str, episode: str = "A-1", **facts: Any) -> tuple[int, int]:
     """(time in days, status) of patient A's episode."""
     cohort.patient("A", *records, **facts)
-    found = cohort.one("outcomes.time_to_event", "time_days", "status", endpoint=endpoint, episode_id=episode)
-    return found  # type: ignore[no-any-return]
+    time_days, status = cohort.one(
+        "outcomes.time_to_event", "time_days", "status", endpoint=endpoint, episode_id=episode
+    )
+    return time_days, status
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""Each check passes on sound tables and fails once its table is damaged in the way it looks for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.derive import SqlCheck, load_checks, run_check
+from pipelines.protocol import Protocol
+from pipelines.resources import sql_folder
+
+CHECKS = {check.name: check for check in load_checks(sql_folder())}
+GRAINS = {name for name, check in CHECKS.items() if name == f"{check.target.replace('.', '_')}_grain"}
+
+DAMAGE = {
+    "accepted_rows_arrived": "DELETE FROM raw.events WHERE event = 'infection'",
+    "assessment_values_in_range": "UPDATE staging.assessments SET value = 11 WHERE instrument = 'nrs_leg'",
+    "assessments_kept": "DELETE FROM staging.assessments WHERE day = 91",
+    "assessments_within_follow_up": "UPDATE staging.assessments SET day = 5000 WHERE day = 91",
+    "attrition_reconciles": "UPDATE outcomes.attrition SET excluded = excluded + 1 WHERE step = 3 AND tier = 'esi'",
+    "attrition_starts_with_everyone": "UPDATE outcomes.attrition SET remaining = 7 WHERE step = 1 AND tier = 'esi'",
+    "baselines_in_window": "UPDATE outcomes.baselines SET baseline_day = baseline_day - 61",
+    "completeness_within_expected": "UPDATE outcomes.completeness SET observed = expected + 1",
+    "crossover_reconciles": "UPDATE outcomes.crossover SET patients = patients + 1 WHERE from_tier = 'esi'",
+    "endpoints_complete": "DELETE FROM outcomes.time_to_event WHERE endpoint = 'harm_90_days' AND episode_id = 'A-1'",
+    "episodes_climb": "UPDATE outcomes.episodes SET tier_rank = 1 WHERE episode_id = 'A-2'",
+    "episodes_within_follow_up": "UPDATE outcomes.episodes SET end_day = start_day - 1 WHERE episode_id = 'A-1'",
+    "event_records_exist": "UPDATE outcomes.time_to_event SET source_id = 'events.csv:9' WHERE source_table = 'events'",
+    "event_times_in_follow_up": "UPDATE outcomes.time_to_event SET time_days = -1 WHERE status = 1",
+    "follow_up_end_known": "UPDATE staging.follow_up SET follow_up_end_day = NULL WHERE patient_id = 'B'",
+    "follow_up_ends_after_enrolment": "UPDATE staging.follow_up SET follow_up_end_day = -1 WHERE patient_id = 'B'",
+    "ingest_counts_reconcile": "UPDATE quality.ingest_counts SET rows_read = rows_read + 1",
+    "one_index_episode": "UPDATE outcomes.episodes SET is_index = FALSE",
+    "pain_outcomes_cover_visits": "DELETE FROM outcomes.pain_outcomes",
+    "responders_complete": "DELETE FROM outcomes.responders WHERE visit_window = '3m' AND threshold = 'mcid'",
+    "responses_known": "UPDATE outcomes.responders SET response = 'maybe' WHERE visit_window = '3m'",
+    "subjects_complete": "DELETE FROM analysis.subjects WHERE episode_id = 'A-1'",
+    "subjects_have_baselines": "DELETE FROM outcomes.baselines",
+    "treated_patients_have_episodes": "DELETE FROM outcomes.episodes WHERE patient_id = 'A'",
+    "treatment_codes_unambiguous": "INSERT INTO protocol.codes VALUES ('CPT', '63047', 'fusion', 'again')",
+    "treatments_kept": "DELETE FROM staging.treatments WHERE tier = 'esi'",
+    "treatments_mapped": "DELETE FROM protocol.codes",
+    "treatments_within_follow_up": "UPDATE staging.treatment_days SET day = 5000 WHERE tier = 'esi'",
+    "visits_in_window": "UPDATE outcomes.visits SET days_from_start = 1",
+    "visits_scheduled": "DELETE FROM outcomes.scheduled_visits WHERE is_observed",
+    "walk_speeds_plausible": "UPDATE staging.assessments SET walk_speed_m_s = 4 WHERE instrument = 'spwt'",
+    "walking_outcomes_cover_visits": "INSERT INTO outcomes.walking_outcomes SELECT * FROM outcomes.walking_outcomes",
+    "walks_have_time": "UPDATE staging.assessments SET stop_reason = NULL WHERE instrument = 'spwt'",
+}
+
+
+@pytest.fixture
+def sound(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Any:
+    """Two patients with a little of everything, and the counts that ingest would have written."""
+    cohort = cohort_of(ladder)
+    walks = ("spwt 0 = 300 in 400 claudication", "spwt 91 = 500 in 600 fatigue")
+    cohort.patient("A", "esi 0", "mild 100", "infection 110", "nrs_leg 0 = 7", "nrs_leg 91 = 4", *walks)
+    cohort.patient("B", "conservative 3", "nrs_leg 0 = 6", "death 500", last_contact=500)
+    cohort.add("treatments", treatment_id="X", patient_id="B", day=9, code_system="CPT", code="63047")
+    warehouse = cohort.make_all()
+    counts = [(name, warehouse.count(f"raw.{name}")) for name in ("patients", "treatments", "assessments", "events")]
+    rows = [(name, count, count, 0) for name, count in counts]
+    schema = {"table_name": pl.String, "rows_read": pl.Int64, "rows_accepted": pl.Int64, "rows_quarantined": pl.Int64}
+    warehouse.write("quality.ingest_counts", pl.DataFrame(rows, schema, orient="row"))
+    return cohort
+
+
+def test_every_written_check_has_its_damage() -> None:
+    assert set(DAMAGE) == set(CHECKS) - GRAINS
+
+
+def test_sound_tables_pass_every_check(sound: Any) -> None:
+    verdicts = {name: run_check(sound.make(), check).verdict for name, check in CHECKS.items()}
+    empty = {"outcomes_symptom_relapses_grain", "analysis_symptom_relapses_grain"}
+    assert {name for name, verdict in verdicts.items() if verdict != "passed"} <= empty
+
+
+@pytest.mark.parametrize("name", sorted(DAMAGE))
+def test_a_check_fails_on_what_it_looks_for(sound: Any, name: str) -> None:
+    sound.make().run(DAMAGE[name], "doing damage")
+    verdict = run_check(sound.make(), CHECKS[name])
+    assert verdict.verdict == "failed"
+    assert verdict.violations is not None
+    assert verdict.violations > 0
+
+
+@pytest.mark.parametrize(
+    "name", sorted(GRAINS - {"outcomes_symptom_relapses_grain", "analysis_symptom_relapses_grain"})
+)
+def test_a_row_that_stands_twice_breaks_the_grain(sound: Any, name: str) -> None:
+    check: SqlCheck = CHECKS[name]
+    sound.make().run(f"INSERT INTO {check.target} SELECT * FROM {check.target} LIMIT 1", "doing damage")
+    verdict = run_check(sound.make(), check)
+    assert (verdict.verdict, verdict.violations) == ("failed", 2)
+
+
+def test_a_missing_key_breaks_the_grain(sound: Any) -> None:
+    sound.make().run("UPDATE outcomes.crossover SET to_tier = NULL", "doing damage")
+    assert run_check(sound.make(), CHECKS["outcomes_crossover_grain"]).verdict == "failed"
