@@ -4,9 +4,12 @@ Belongs here: drawing one missing value from a regression on the others. Which c
 the completed frames, is `imputation`'s.
 
 Numbers are drawn by predictive mean matching, so that a bounded score stays on its scale and a skewed one keeps its
-shape; categories from a (multi)nomial regression whose coefficients are drawn too. Why not a library: statsmodels'
-MICEData refuses categories, scikit-learn's IterativeImputer knows neither categories nor matching, and miceforest
-imputes by boosted trees without drawing their parameters (and is no longer kept up).
+shape, or from the normal regression itself, clipped to bounds: matching can only give values seen elsewhere, so that
+where the missing lie beyond most of the seen it falls short. Categories are drawn from a (multi)nomial regression whose
+coefficients are drawn too.
+
+Why not a library: statsmodels' MICEData refuses categories, scikit-learn's IterativeImputer knows neither categories
+nor matching, and miceforest imputes by boosted trees without drawing their parameters (and is no longer kept up).
 
 Sources: van Buuren 2018, Flexible Imputation of Missing Data, 2nd ed., sections 3.2, 3.4, 3.6 and 4.5; White, Daniel &
 Royston 2010, Comput Stat Data Anal 54:2267 (augmentation against separation).
@@ -22,6 +25,7 @@ import numpy as np
 from pipelines.models._frames import Bools, Floats, Ints
 from pipelines.models._multinomial import fit_multinomial
 
+MATCHING, NORMAL = "matching", "normal"
 DONORS = 5
 # A ridge of this share of the diagonal keeps nearly collinear predictors usable.
 RIDGE = 1e-5
@@ -35,6 +39,8 @@ class Variable:
     values: Floats
     missing: Bools
     levels: int | None
+    method: str = MATCHING
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def columns(self) -> Floats:
         """Return the column as predictors: itself, or indicators of all levels but the first."""
@@ -66,7 +72,7 @@ def run_chain(variables: Sequence[Variable], iterations: int, rng: np.random.Gen
 
 
 def _draw_number(variable: Variable, predictors: Floats, rng: np.random.Generator) -> Floats:
-    """Predictive mean matching with drawn coefficients for the missing only (type 1 matching)."""
+    """Draw from the normal regression with drawn parameters, or match (type 1: drawn coefficients for the missing)."""
     design = np.column_stack([np.ones(len(predictors)), predictors])
     seen, missing = design[~variable.missing], design[variable.missing]
     y = variable.values[~variable.missing]
@@ -76,6 +82,8 @@ def _draw_number(variable: Variable, predictors: Floats, rng: np.random.Generato
     residual = y - seen @ fitted
     scale = np.sqrt(residual @ residual / rng.chisquare(max(len(y) - design.shape[1], 1)))
     drawn = fitted + scale * np.linalg.cholesky((covariance + covariance.T) / 2) @ rng.normal(size=len(fitted))
+    if variable.method == NORMAL:
+        return np.clip(missing @ drawn + scale * rng.normal(size=len(missing)), *variable.bounds)
     return y[_donors(seen @ fitted, missing @ drawn, rng)]
 
 

@@ -102,6 +102,17 @@ def test_imputed_scores_stay_on_their_scale_and_seen_values_stay(
         assert (frame["pain"].filter(seen) == cohort["pain"].filter(seen)).all()
 
 
+def test_normal_draws_keep_to_their_bounds_and_recover_the_mean(cohort: pl.DataFrame) -> None:
+    result = imputation.impute(
+        cohort, ["pain"], ["age", "arm"], 10, 3, methods={"pain": "normal"}, bounds={"pain": (0, 10)}
+    )
+    means = [frame["pain"].mean() for frame in result.frames]
+    assert abs(np.mean(means) - cohort["whole_pain"].mean()) < 0.15
+    assert all(frame["pain"].dtype == pl.Int64 and frame["pain"].is_between(0, 10).all() for frame in result.frames)
+    with pytest.raises(ModelInputError, match="matching or normal"):
+        imputation.impute(cohort, ["pain"], ["age"], methods={"pain": "forest"})
+
+
 def test_same_seed_same_numbers_and_other_seed_others(cohort: pl.DataFrame) -> None:
     few = cohort.head(300)
     first, again, other = (
