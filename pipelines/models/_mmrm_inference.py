@@ -38,7 +38,7 @@ class ModelBased:
     fit: CovarianceFit
     reml: bool
 
-    @property
+    @cached_property
     def covariance(self) -> Floats:
         return self.fit.evaluation.covariance
 
@@ -50,19 +50,44 @@ class ModelBased:
     @cached_property
     def _derivatives(self) -> Floats:
         """Derivatives of the coefficients' covariance in the covariance parameters, shape (q, p, p)."""
-        inverses = self.fit.evaluation.inverses
+        phi, inverses = self.fit.evaluation.covariance, self.fit.evaluation.inverses
         return np.array(
             [
-                self.covariance @ gls_information(self.patterns, inverses @ direction @ inverses) @ self.covariance
+                phi @ gls_information(self.patterns, inverses @ direction @ inverses) @ phi
                 for direction in self.structure.derivatives(self.fit.parameters)
             ]
         )
 
     def degrees_of_freedom(self, combinations: Floats) -> Floats:
-        variance = np.einsum("lp,pq,lq->l", combinations, self.covariance, combinations)
+        variance = np.einsum("lp,pq,lq->l", combinations, self.fit.evaluation.covariance, combinations)
         gradient = np.einsum("lp,kpq,lq->lk", combinations, self._derivatives, combinations)
         spread = np.einsum("lk,kl->l", gradient, np.linalg.solve(self.information, gradient.T))
         return 2 * variance**2 / spread
+
+
+@dataclass(frozen=True)
+class KenwardRoger(ModelBased):
+    """The model's variance enlarged for the estimation of the covariance parameters, with Satterthwaite's df.
+
+    For one combination of coefficients Kenward and Roger's degrees of freedom are Satterthwaite's. The parameters are
+    the elements of an unstructured sigma, in which it is linear, so the term in second derivatives vanishes: this is
+    SAS's KR for TYPE=UN and mmrm's Kenward-Roger-Linear.
+    Source: Kenward & Roger 1997, Biometrics 53:983.
+    """
+
+    @cached_property
+    def covariance(self) -> Floats:
+        phi, inverses = self.fit.evaluation.covariance, self.fit.evaluation.inverses
+        directions = self.structure.derivatives(self.fit.parameters)
+        turned = [inverses @ direction @ inverses for direction in directions]
+        first = [gls_information(self.patterns, weight) for weight in turned]
+        spread = np.linalg.inv(self.information)
+        excess = np.zeros_like(phi)
+        for i, left in enumerate(turned):
+            for j, direction in enumerate(directions):
+                second = gls_information(self.patterns, left @ direction @ inverses)
+                excess += spread[i, j] * (second - first[i] @ phi @ first[j])
+        return phi + 2 * phi @ ((excess + excess.T) / 2) @ phi
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pipelines.models._covariance import LADDER, UNSTRUCTURED, Structure, struct
 from pipelines.models._fixed_effects import RepeatedMeasures, repeated_measures
 from pipelines.models._frames import ESTIMABLE, Floats, ModelInputError, not_estimable, nullable
 from pipelines.models._linear import aliased_in_gram
-from pipelines.models._mmrm_inference import Clustered, Inference, ModelBased
+from pipelines.models._mmrm_inference import Clustered, Inference, KenwardRoger, ModelBased
 from pipelines.models._mmrm_likelihood import (
     CovarianceFit,
     Patterns,
@@ -30,7 +30,7 @@ from pipelines.models._mmrm_likelihood import (
     residual_moments,
 )
 
-VARIANCES = ("model", "sandwich")
+VARIANCES = ("model", "kenward-roger", "sandwich")
 # Below this the information about the covariance parameters, in units of their own scale, counts as none.
 SINGULAR = 1e-10
 # A residual variance below this share of the outcome's is rounding error.
@@ -146,7 +146,8 @@ def mmrm(
     `frame` has one row a subject and seen visit; unseen visits have no row. `fixed` is a formula over its columns
     (`arm * visit + baseline * visit + age`); the visit column always counts as categorical. `weights` holds one weight
     a subject (pseudo-likelihood: weight 2 equals two copies of the subject) and needs `variance="sandwich"`. `variance`
-    is `model` with Satterthwaite degrees of freedom or `sandwich`, clustered by subject or by `cluster`.
+    is `model` with Satterthwaite degrees of freedom, `kenward-roger` (the same with its small-sample variance; for few
+    subjects) or `sandwich`, clustered by subject or by `cluster`.
 
     Fallback, fixed beforehand: unstructured, heterogeneous compound symmetry, compound symmetry, starting at
     `covariance`. A rung counts only if the search converged, the observed information of the covariance parameters is
@@ -160,7 +161,9 @@ def mmrm(
         raise ModelInputError(f"covariance must be one of {', '.join(LADDER)}, not {covariance}.")
     if variance not in VARIANCES:
         raise ModelInputError(f"variance must be one of {', '.join(VARIANCES)}, not {variance}.")
-    if weights is not None and variance == "model":
+    if variance == "kenward-roger" and not (covariance == UNSTRUCTURED and reml):
+        raise ModelInputError("The Kenward-Roger variance is for an unstructured covariance fitted by REML.")
+    if weights is not None and variance != "sandwich":
         raise ModelInputError("A weighted fit has no likelihood of its own: ask for variance='sandwich'.")
     data = repeated_measures(frame, outcome, visit, subject, fixed, weights, cluster)
     patterns = patterns_of(data)
@@ -221,7 +224,11 @@ def _attempt(
         values = np.linalg.eigvalsh(scaled)
         if not values[0] > SINGULAR * values[-1]:
             return None, None, "the covariance parameters are not identified"
-        inference: Inference = model if variance == "model" else Clustered(patterns, fit, data)
+        inference: Inference = model
+        if variance == "kenward-roger":
+            inference = KenwardRoger(patterns, structure, fit, reml)
+        elif variance == "sandwich":
+            inference = Clustered(patterns, fit, data)
         if not (np.diag(inference.covariance) > 0).all():
             return None, None, "a standard error is not finite or is zero"
     except np.linalg.LinAlgError:

@@ -235,3 +235,35 @@ def test_rubin_pooling_matches_dev_10() -> None:
     example = results["formula_example"]
     row = imputation.pool(example["est"], np.array(example["se"]) ** 2).row(0, named=True)
     assert row["df"] == pytest.approx(example["pooled"][0]["df_rubin1987"], rel=1e-8)
+
+
+def test_kenward_roger_matches_sas_and_mmrm_in_dev_08() -> None:
+    table, columns, _ = _fev()
+    results = _results("dev_08")
+    fit = longitudinal.mmrm(table, *columns, variance="kenward-roger")
+    expected = sorted(row["se"] for row in results["fev"]["fixed_kenward_roger_linear"])
+    np.testing.assert_allclose(fit.coefficients["std_error"].sort(), expected, rtol=1e-3)
+    arm_only = longitudinal.mmrm(table, *columns[:3], "ARMCD", variance="kenward-roger").coefficients.row(1, named=True)
+    (sas,) = results["sas_fev_armonly"]["kr"]
+    for ours, theirs in (("coef", "Estimate"), ("std_error", "StdErr"), ("df", "DF")):
+        assert arm_only[ours] == pytest.approx(sas[theirs], rel=1e-3)
+
+
+@pytest.mark.parametrize(("outcome", "key"), [("pain_avg", "ashar_pain"), ("odi", "ashar_odi")])
+def test_mixed_model_of_the_back_pain_trial_matches_dev_07(outcome: str, key: str) -> None:
+    # a random intercept is compound symmetry between visits
+    arms = pl.col("group").replace_strict({1: "PRT", 2: "Placebo", 3: "UsualCare"}, return_dtype=pl.String)
+    visit = pl.col("time").replace_strict({1: "pre", 2: "post"}, return_dtype=pl.String).cast(pl.Enum(["pre", "post"]))
+    patients = _table("Ashar2022_outcomes_demographics.csv").filter(pl.col("is_patient") == 1)
+    long = patients.drop_nulls(["group", outcome]).with_columns(arm=arms, visit=visit)
+    fit = longitudinal.mmrm(long, outcome, "visit", "id", "arm * visit", covariance="compound symmetry")
+    expected = _results("dev_07")[key]
+    assert fit.log_likelihood == pytest.approx(expected["loglik"], abs=1e-4)
+    rows = fit.contrasts("arm")
+    for contrast in expected["contrasts_satterthwaite"]:
+        group, reference = contrast["contrast"].split(" - ")
+        this = (pl.col("visit") == contrast["visit"]) & (pl.col("group") == group) & (pl.col("reference") == reference)
+        row = rows.row(by_predicate=this, named=True)
+        assert row["estimate"] == pytest.approx(contrast["estimate"], rel=1e-4)
+        assert row["std_error"] == pytest.approx(contrast["SE"], rel=1e-4)
+        assert row["df"] == pytest.approx(contrast["df"], rel=1e-3)

@@ -81,6 +81,14 @@ def test_contrasts_and_means_by_visit_match_r(fit, from_r: dict) -> None:
             assert row["std_error"] == pytest.approx(expected["std_error"], rel=1e-4)
 
 
+def test_kenward_roger_variance_matches_r_subject_by_subject(visits: pl.DataFrame, from_r: dict) -> None:
+    fit = longitudinal.mmrm(visits, *COLUMNS, FIXED, variance="kenward-roger")
+    assert _column(fit, "std_error") == pytest.approx(_expected(from_r["kenward_roger"]), rel=1e-4)
+    assert _column(fit, "df") == pytest.approx(_expected(from_r["df"]), rel=1e-3)
+    with pytest.raises(ModelInputError, match="unstructured"):
+        longitudinal.mmrm(visits, *COLUMNS, FIXED, covariance="compound symmetry", variance="kenward-roger")
+
+
 @pytest.mark.parametrize(("key", "cluster"), [("sandwich", None), ("sandwich_site", "site")])
 def test_sandwich_and_its_degrees_of_freedom_match_r_clubsandwich(
     visits: pl.DataFrame, from_r: dict, key: str, cluster: str | None

@@ -36,6 +36,14 @@ contrast <- function(v, a, b) { l <- setNames(rep(0, p), colnames(X)); for (s in
   l[paste0("arm", s[[1]])] <- l[paste0("arm", s[[1]])] + s[[2]]; nm <- paste0("visit", v, ":arm", s[[1]]); if (nm %in% names(l)) l[nm] <- l[nm] + s[[2]] }; l }
 mean_of <- function(v, a) { l <- contrast(v, a, "a"); l["(Intercept)"] <- 1; l["sexmale"] <- .5; m <- mean(d$base); l["base"] <- m
   if (paste0("visit", v) %in% names(l)) { l[paste0("visit", v)] <- 1; l[paste0("base:visit", v)] <- m }; l }
+# Kenward-Roger, linear in the elements of sigma, subject by subject
+D <- lapply(1:10, function(k) sigma(replace(rep(0, 10), k, 1))); Wth <- solve(H)
+kr <- { E <- 0; P <- lapply(1:10, function(i) 0); Q <- lapply(1:100, function(i) 0)
+  for (s in names(ids)) { r <- ids[[s]]; x <- X[r, , drop = FALSE]; at <- d$k[r]; V <- solve(sigma(th)[at, at, drop = FALSE])
+    for (i in 1:10) { A <- V %*% D[[i]][at, at] %*% V; P[[i]] <- P[[i]] + t(x) %*% A %*% x
+      for (j in 1:10) Q[[10 * (i - 1) + j]] <- Q[[10 * (i - 1) + j]] + t(x) %*% A %*% D[[j]][at, at] %*% V %*% x } }
+  for (i in 1:10) for (j in 1:10) E <- E + Wth[i, j] * (Q[[10 * (i - 1) + j]] - P[[i]] %*% C %*% P[[j]])
+  C + 2 * C %*% E %*% C }
 row <- function(l) list(estimate = sum(l * beta), std_error = sqrt(c(l %*% C %*% l)), df = df_of(l))
 cr <- vcovCR(fits$unstructured, cluster = d$subject, type = "CR0"); crs <- vcovCR(fits$unstructured, cluster = d$site, type = "CR0")
 ct <- coef_test(fits$unstructured, vcov = cr, test = "Satterthwaite"); cts <- coef_test(fits$unstructured, vcov = crs, test = "Satterthwaite")
@@ -46,6 +54,7 @@ tv <- gls(update(formula, . ~ . + late_days), d, correlation = corSymm(form = ~k
 out <- list(gls = lapply(fits, function(g) list(log_likelihood = c(logLik(g)), coef = as.list(coef(g)), std_error = as.list(sqrt(diag(vcov(g)))))),
   log_likelihood = -nll(th, one), sigma = sigma(th), coef = as.list(beta), std_error = as.list(setNames(sqrt(diag(C)), colnames(X))),
   df = as.list(setNames(apply(diag(p), 1, df_of), colnames(X))),
+  kenward_roger = as.list(setNames(sqrt(diag(kr)), colnames(X))),
   contrasts = lapply(setNames(levels(d$visit), levels(d$visit)), function(v) list(b_a = row(contrast(v, "b", "a")), c_b = row(contrast(v, "c", "b")))),
   means = lapply(setNames(levels(d$visit), levels(d$visit)), function(v) list(a = row(mean_of(v, "a")), c = row(mean_of(v, "c")))),
   sandwich = list(std_error = as.list(setNames(ct$SE, colnames(X))), df = as.list(setNames(ct$df, colnames(X)))),
