@@ -10,22 +10,12 @@ import polars as pl
 from pipelines.ingest.contract import Column, Table
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Mode
-from pipelines.ingest.scanners import (
-    HIDDEN_CHARACTER,
-    LONG_NUMBER,
-    PLAIN_HASH,
-    POSTAL_CODE,
-    SCANNERS,
-    first_find,
-)
+from pipelines.ingest.scanners import LONG_NUMBER, first_find, scanners_for
 from pipelines.ingest.tables import FILE, LINE, FileTable
 
 YEAR_ONLY_MODES: tuple[Mode, ...] = ("safe_harbor", "synthetic")
 OLDEST_AGE = 90  # 90 stands for 90 and over, 45 CFR 164.514(b)(2)(i)(C)
 _MOST_TERMS = 50  # an insurance or education class has few words; free text has many
-_FREE_TEXT = (HIDDEN_CHARACTER, *SCANNERS, POSTAL_CODE, LONG_NUMBER)
-_PSEUDONYM = (HIDDEN_CHARACTER, *SCANNERS, PLAIN_HASH)
-_CODE = (HIDDEN_CHARACTER, *SCANNERS, LONG_NUMBER)
 _CODE_COLUMNS = ("code", "code_system")
 _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance number
 _DENSE = 10  # running numbers reach no further than this many times their count
@@ -98,12 +88,17 @@ def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
 
 def _refuse_text(frame: pl.DataFrame, column: Column, file: str, patients: pl.Series) -> None:
     values = _values_to_scan(frame[column.name], column, patients)
-    scanners = _PSEUDONYM if column.kind == "identifier" else _CODE if column.name in _CODE_COLUMNS else _FREE_TEXT
-    find = first_find(values, scanners)
+    find = first_find(values, scanners_for(_scanned_as(column)))
     if find:
         place, kind = find
         line = _first(frame, LINE, pl.col(column.name) == values[place])
         raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {kind}; {_MEND}")
+
+
+def _scanned_as(column: Column) -> str:
+    if column.kind == "identifier":
+        return "site" if column.name == "site_id" else "pseudonym"
+    return "code" if column.name in _CODE_COLUMNS else "text"
 
 
 def _values_to_scan(texts: pl.Series, column: Column, patients: pl.Series) -> pl.Series:

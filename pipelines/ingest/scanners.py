@@ -1,93 +1,155 @@
 """Patterns that find identifiers in text, run over whole columns at once.
 
 A pattern says what it found by kind, never what the text was. Which columns are scanned, and what a find means for
-the release, is in `guard.py`; what headers give away is in `headers.py`.
+the release, is in `guard.py`; what headers give away is in `headers.py`; what the patterns find is measured by
+`recall.py`. Kinds follow 45 CFR 164.514(b)(2)(i). Patterns use the syntax of Rust's regex crate (no look-around).
 
-Text is compared in Unicode's compatibility form (NFKC), which turns full-width digits and look-alike punctuation into
-plain ones, and without invisible characters. Patterns use the syntax of Rust's regex crate (no look-around).
+Presidio and scrubadub were looked at first: both read text by text in Python through a language model that has to be
+fetched (minutes for a million values, seconds to start), which a table of codes neither needs nor can afford.
 """
 
-import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
-INVISIBLE = (
-    r"[\x{00AD}\x{034F}\x{061C}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180E}\x{200B}-\x{200F}\x{202A}-\x{202E}"
-    r"\x{2060}-\x{206F}\x{3164}\x{FE00}-\x{FE0F}\x{FEFF}\x{FFA0}\x{E0000}-\x{E007F}]"
-)
-_DASHES = r"[\x{2010}-\x{2015}\x{2212}\x{FE58}\x{FE63}\x{FF0D}\x{00B7}]"
+from pipelines.ingest.folding import INVISIBLE, plain
+from pipelines.resources import data_folder
 
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*"
-_BEFORE = r"(?:^|[^0-9A-Za-z])"
-_AFTER = r"(?:$|[^0-9A-Za-z])"
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|januar|februar|marz|maerz|mai|juni|juli|okt|dez"
+    r"|janv|fevr|avr|juin|juil|aout|enero|abril|agosto|dic)[a-z]{0,7}\.?"
+)
+_STREET = (
+    r"(?:st|street|ave|avenue|rd|road|blvd|boulevard|ln|lane|drive|court|way|place|terrace|parkway|highway"
+    r"|straße|strasse)"
+)
+_STATE = (
+    r"(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]"
+    r"|W[AIVY])"
+)
+_RECORD = (
+    r"(?:mrn|ssn|mbi|hicn|acct|account|chart|record|passport|policy|member|subscriber|claim|encounter|visit|case|specimen"
+    r"|accession|serial|s/n|lot|licen[cs]e|lic|dl|plate|npi|dea|udi|pid|patient id|hospital no|nhs)"
+)
+_B = r"(?:^|[^0-9A-Za-z])"  # begins
+_E = r"(?:$|[^0-9A-Za-z])"  # ends
+_YEAR = r"(?:1[89]|20)\d{2}"
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """One kind of identifier and the pattern that finds it; `kind` completes the sentence `… holds …`."""
+    """One kind of identifier and the pattern that finds it; `kind` completes a message (`…: an e-mail address`)."""
 
     kind: str
     pattern: str
 
 
-SCANNERS = (
+HIDDEN_CHARACTER = Scanner("invisible characters", INVISIBLE)
+EVERYWHERE = (
     Scanner(
         "an e-mail address",
-        r"(?i)[a-z0-9._%+'-]+\s?(?:@|\(at\)|\[at\])\s?[a-z0-9-]+(?:\.|\s?\(dot\)\s?|\s?\[dot\]\s?)[a-z]{2,}",
+        r"(?i)[a-z0-9._%+'-]+\s?(?:@|\(at\)|\[at\]|\sat\s)\s?[a-z0-9-]+(?:\.|\s?[(\[]?dot[)\]]?\s?)[a-z]{2,}",
     ),
-    Scanner("a web address", r"(?i)(?:https?|ftps?|sftp)\s?:|\bwww\d?\."),
-    Scanner("a social security number", _BEFORE + r"\d{3}[- ./]\d{2}[- ./]\d{4}" + _AFTER),
-    Scanner("an internet address", _BEFORE + r"(?:\d{1,3}\.){3}\d{1,3}" + _AFTER),
-    Scanner(
-        "an internet address", r"(?i)" + _BEFORE + r"(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}|[0-9a-f]{1,4}::[0-9a-f]{1,4}"
-    ),
-    Scanner(
-        "a date", _BEFORE + r"(?:1[89]|20)\d{2}[-/.]\s?(?:0?[1-9]|1[0-2])[-/.]\s?(?:0?[1-9]|[12]\d|3[01])(?:$|[^0-9])"
-    ),
-    Scanner("a date", _BEFORE + r"\d{1,2}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?(?:\d{2}|\d{4})" + _AFTER),
+    Scanner("a web address", r"(?i)(?:https?|s?ftps?)\s?:|\bwww\d?\.|\b[a-z0-9-]+\.(?:com|org|net|edu|gov|health)\b"),
+    Scanner("a social security number", _B + r"\d{3}[- ./_]\d{2}[- ./_]\d{4}" + _E),
+    Scanner("an internet address", _B + r"(?:\d{1,3}\.){3}\d{1,3}" + _E),
+    Scanner("a device number", r"(?i)" + _B + r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}" + _E),
+    Scanner("an internet address", r"(?i)" + _B + r"(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{0,4}|[0-9a-f]{1,4}::[0-9a-f]{1,4}"),
+    Scanner("a date", _B + _YEAR + r"\s?[-/._ ]\s?(?:0?[1-9]|1[0-2])\s?[-/._ ]\s?(?:0?[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
+    Scanner("a date", _B + r"\d{1,2}\s?[-/._]\s?\d{1,2}\s?[-/._]\s?(?:\d{2}|\d{4})" + _E),
     Scanner(
         "a date",
-        r"(?i)"
-        + _BEFORE
-        + r"\d{1,2}(?:st|nd|rd|th)?[-/. ]?\s?(?:of\s)?"
-        + _MONTH
-        + r"[-/., ]*(?:\d{4}|\d{2})"
-        + _AFTER,
+        r"(?i)" + _B + r"\d{1,2}(?:st|nd|rd|th)?[-/. ]{0,2}(?:of\s)?" + _MONTH + r"(?:[-/., ]*(?:\d{4}|\d{2}))?" + _E,
     ),
-    Scanner("a date", r"(?i)" + _BEFORE + _MONTH + r"[-/. ]*\d{1,2}(?:st|nd|rd|th)?[-/., ]+(?:\d{4}|\d{2})" + _AFTER),
-    Scanner("a date", _BEFORE + r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
-    Scanner(
-        "a telephone number", _BEFORE + r"(?:\+?1[-. ]?)?\(?[2-9]\d{2}\)?\s?[-. ]\s?\d{3}\s?[-. ]\s?\d{4}(?:$|[^0-9])"
-    ),
+    Scanner("a date", r"(?i)" + _B + _MONTH + r"[-/. ]*\d{1,2}(?:st|nd|rd|th)?(?:[-/., ]+(?:\d{4}|\d{2}))?" + _E),
+    Scanner("a date", r"(?i)" + _B + _MONTH + r"[-/., ]*" + _YEAR + _E),
+    Scanner("a date", _B + _YEAR + r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
+    Scanner("a date", r"\d{4}年\d{1,2}月"),
+    Scanner("a telephone number", _B + r"(?:\+?1[-. ]?)?\(?[2-9]\d{2}\)?\s?[-. /]\s?\d{3}\s?[-. ]\s?\d{4}(?:$|[^0-9])"),
     Scanner("a telephone number", r"(?:^|[^0-9A-Za-z])(?:\+|00)[1-9][0-9 ().-]{7,18}[0-9]"),
     Scanner(
         "a record number",
-        r"(?i)\b(?:mrn|ssn|mbi|hicn|acct|account|chart|dob|medical record|record no|passport)"
-        r"\W{0,3}(?:no|number|num)?\W{0,3}[a-z]{0,2}\d{3,}",
+        r"(?i)(?:^|[^a-z])" + _RECORD + r"[^a-z0-9]{0,3}(?:no|nr|num|number|id)?[^a-z0-9]{0,3}[a-z]{0,3}-?\d{4,}",
     ),
-    Scanner("a device number", r"\(01\)\d{14}"),
-    Scanner("an age above 89", r"(?i)\b(?:9\d|1[0-2]\d)[- ]?(?:years?[- ]old|y/?o\b|yrs?\b)"),
+    Scanner(
+        "a vehicle or device number",
+        r"(?i)\b(?:plate|vin|serial|s/n|dl|licen[cs]e)[^a-z0-9]{1,3}(?:no[^a-z0-9]{0,2})?[a-z0-9-]*\d[a-z0-9-]*\d",
+    ),
+    Scanner(
+        "an insurance number",
+        _B
+        + r"[1-9][AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y][AC-HJKMNP-RT-Y0-9]\d-?[AC-HJKMNP-RT-Y]{2}\d{2}"
+        + _E,
+    ),
+    Scanner("a device number", r"\(01\)\s?\d{14}"),
+    Scanner("a year of birth", r"(?i)\b(?:born|dob|yob|birth\w*)[^a-z0-9]{0,3}(?:in\s)?\d{2,4}"),
+    Scanner("a name", r"(?i)^[\p{L}'-]{2,},\s?[\p{L}.'-]{1,}$"),
+    Scanner("an image or recording", r"(?i)\.(?:jpe?g|png|gif|tiff?|heic|dcm|mp4|mov|wav|mp3)\b"),
+)
+IN_TEXT = (
+    Scanner(
+        "a date",
+        r"(?i)" + _B + _YEAR + r"[-/](?:0[1-9]|1[0-2])" + _E + "|" + _B + r"(?:0?[1-9]|1[0-2])[-/]" + _YEAR + _E,
+    ),
+    Scanner("a date", r"(?i)" + _B + _YEAR + r"[- ]?(?:Q[1-4]|W\d{2})" + _E + "|" + _B + r"Q[1-4][-/ ]?" + _YEAR + _E),
+    Scanner(
+        "an age above 89",
+        r"(?i)\b(?:9\d|1[0-2]\d)[- ]?(?:years?\b|y/?o\b|y\.o\.|yrs?\b)|\baged?[^a-z0-9]{0,3}(?:9\d|1[0-2]\d)\b",
+    ),
     Scanner(
         "a street address",
-        r"(?i)\b\d{1,5}\s+(?:[a-z]+\.?\s+){1,3}(?:st|street|ave|avenue|rd|road|blvd|boulevard|ln|lane|dr|drive|ct|court|way|place|pl|terrace)\b",
+        r"(?i)\b\d{1,5}[a-z]?\s+(?:[\p{L}.]+\s+){1,3}"
+        + _STREET
+        + r"\b|\b\d{1,3}(?:st|nd|rd|th)\s+"
+        + _STREET
+        + r"\b|\b[\p{L}]+(?:straße|strasse)\s\d|\bp\.?\s?o\.?\sbox\s\d|\b(?:apt|suite)\.?\s\d",
     ),
-    Scanner("a name", r"(?i)\b(?:mr|mrs|ms|miss|dr|prof)\.?\s+[a-z]{2,}"),
+    Scanner("a place", r"\b[A-Z][\p{L}.' -]+,\s?" + _STATE + r"\b|(?i:\b[\p{L}]+\s(?:county|parish)\b)"),
+    Scanner("a place", _B + r"-?\d{1,2}\.\d{3,},?\s?-?\d{1,3}\.\d{3,}" + _E),
+    Scanner("a vehicle number", r"\b[A-HJ-NPR-Z0-9]{3}[A-HJ-NPR-Z]{2}[A-HJ-NPR-Z0-9]{6}[0-9]{6}\b|(?i:\bVIN\b)"),
+    Scanner("an account name", r"(?:^|\s)@[A-Za-z]\w{2,}"),
+    Scanner("a name", r"(?i)\b(?:mr|mrs|ms|miss|dr|prof|herr|frau|mme|sr|sra)\.?\s+[\p{L}]{2,}"),
+    Scanner("a postal code", _B + r"\d{5}(?:-\d{4})?" + _E),
+    Scanner("a long number", r"(?:^|[^0-9.])\d(?:[ -]?\d){5,}(?:$|[^0-9.])"),
 )
-LONG_NUMBER = Scanner("a long number", r"(?:^|[^0-9.])\d(?:[ -]?\d){5,}(?:$|[^0-9.])")
-POSTAL_CODE = Scanner("a postal code", _BEFORE + r"\d{5}(?:-\d{4})?" + _AFTER)
-PLAIN_HASH = Scanner(
-    "what looks like the plain hash of an identifier",
-    r"(?i)^(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})$",
+_HASH = r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}"
+_NO_UUID4 = r"[0-9a-f]{12}[0-35-9a-f][0-9a-f]{19}|[0-9a-f]{16}[0-7c-f][0-9a-f]{15}"
+_BASE64 = r"[A-Za-z0-9+/]{22}==|[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}="
+IN_PSEUDONYMS = (
+    Scanner("what looks like the plain hash of an identifier", rf"(?i)^(?:{_HASH}|{_NO_UUID4})$|^(?:{_BASE64})$"),
+    Scanner(
+        "an identifier made from a name, a time or a machine, not at random",
+        r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[1235][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$",
+    ),
+    Scanner("a date", rf"(?i)^[a-z]{{1,4}}[-_]?{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
+    Scanner("a record number", r"(?i)^(?:acc|enc|vis|csn|har|fin)[-_]?\d{5,}"),
+    Scanner("the name of an institution", r"(?i)hospital|clinic\b|medical\s?cent|infirmary|university|health\s?system"),
 )
-HIDDEN_CHARACTER = Scanner("invisible characters", INVISIBLE)
+POSTAL_CODE, LONG_NUMBER = IN_TEXT[-2:]
 
 
-def plain(texts: pl.Series) -> pl.Series:
-    """Texts as a person reads them: compatibility form, without invisible characters, one kind of dash."""
-    if not texts.str.contains(r"[^\x00-\x7F]").any():
-        return texts
-    return texts.str.normalize("NFKC").str.replace_all(INVISIBLE, "").str.replace_all(_DASHES, "-")
+@cache
+def frequent_name() -> Scanner:
+    """Frequent given and family names as whole words."""
+    names = pl.read_csv(data_folder() / "guard" / "frequent_names.csv")["name"]
+    return Scanner("a name", rf"(?i)(?:^|[^\p{{L}}])(?:{'|'.join(names)})(?:$|[^\p{{L}}])")
+
+
+def scanners_for(kind: str) -> tuple[Scanner, ...]:
+    """What to look for in a column of this kind.
+
+    Args:
+        kind: `text` (a field that may hold anything), `pseudonym`, `site` (a pseudonym of a place, which a postal code
+            is not), or `code` (of a code system, where five digits are no postal code).
+    """
+    more = {
+        "text": IN_TEXT,
+        "pseudonym": IN_PSEUDONYMS,
+        "site": (*IN_PSEUDONYMS, POSTAL_CODE),
+        "code": (LONG_NUMBER,),
+    }
+    return (HIDDEN_CHARACTER, *EVERYWHERE, frequent_name(), *more[kind])
 
 
 def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, str] | None:
@@ -113,5 +175,5 @@ def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, s
 
 def kind_of_identifier(text: str) -> str | None:
     """The kind of identifier that a single text holds (`an e-mail address`), or None."""
-    find = first_find(pl.Series([unicodedata.normalize("NFKC", text)]), (*SCANNERS, LONG_NUMBER))
+    find = first_find(pl.Series([text]), scanners_for("text"))
     return find[1] if find else None
