@@ -67,15 +67,18 @@ def test_frame(tests: list[ChiSquareTest]) -> pl.DataFrame:
 
 def _counts(time: Floats, event: Bools, group: Ints, groups: int, stratum: Ints) -> tuple[Floats, Floats]:
     """Return the numbers at risk and the events by group at each event time of each stratum, shape (k, groups)."""
-    distinct, time_index = np.unique(time, return_inverse=True)
-    cell = (stratum * len(distinct) + time_index) * groups + group
-    cells = (int(stratum.max()) + 1) * len(distinct) * groups
-    shape = (-1, len(distinct), groups)
-    leaving = np.bincount(cell, minlength=cells).reshape(shape)
-    deaths = np.bincount(cell, weights=event, minlength=cells).reshape(shape)
-    at_risk = np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1]
-    with_events = deaths.sum(axis=2) > 0
-    return at_risk[with_events].astype(np.float64), deaths[with_events]
+    order = np.lexsort((time, stratum))
+    ordered_time, ordered_stratum = time[order], stratum[order]
+    new = np.append(True, (np.diff(ordered_time) != 0) | (np.diff(ordered_stratum) != 0))
+    cell = (np.cumsum(new) - 1) * groups + group[order]
+    cells = int(new.sum()) * groups
+    leaving = np.bincount(cell, minlength=cells).reshape(-1, groups)
+    deaths = np.bincount(cell, weights=event[order], minlength=cells).reshape(-1, groups)
+    onward = np.cumsum(leaving[::-1], axis=0)[::-1]
+    owner = ordered_stratum[new]
+    in_later_strata = np.concatenate([onward, np.zeros_like(onward[:1])])[np.searchsorted(owner, owner, side="right")]
+    with_events = deaths.sum(axis=1) > 0
+    return (onward - in_later_strata)[with_events].astype(np.float64), deaths[with_events]
 
 
 def _observed_minus_expected(at_risk: Floats, deaths: Floats) -> tuple[Floats, Floats, Floats]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from pipelines.models._frames import Floats, Ints
 
-MAX_STRETCH = 32_768
+MAX_STRETCH = 131_072
 # A stretch ends when some state has kept less than this share of those who were in it at the stretch's start.
 SHARE_KEPT = 1e-3
 
