@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines.models import comparison, imputation, longitudinal, propensity, proportions, sensitivity
+from pipelines.models import comparison, imputation, longitudinal, propensity, proportions, second_opinion, sensitivity
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
@@ -267,3 +267,24 @@ def test_mixed_model_of_the_back_pain_trial_matches_dev_07(outcome: str, key: st
         assert row["estimate"] == pytest.approx(contrast["estimate"], rel=1e-4)
         assert row["std_error"] == pytest.approx(contrast["SE"], rel=1e-4)
         assert row["df"] == pytest.approx(contrast["df"], rel=1e-3)
+
+
+@pytest.mark.parametrize("structure", ["independence", "exchangeable"])
+def test_estimating_equations_match_dev_09(structure: str) -> None:
+    fit = second_opinion.estimating_equations(
+        _table("geepack_ohio.csv"), "resp", "id", ["age", "smoke", "age:smoke"], "binomial", structure
+    )
+    for row, expected in zip(fit.coefficients.to_dicts(), _results("dev_09")["ohio"][structure]["coef"], strict=True):
+        assert row["coef"] == pytest.approx(expected["est"], rel=1e-5)
+        assert row["std_error"] == pytest.approx(expected["robust_se"], rel=1e-5)
+
+
+@pytest.mark.parametrize(("reml", "key"), [(True, "orthodont_reml"), (False, "orthodont_ml")])
+def test_random_intercept_matches_dev_07(reml: bool, key: str) -> None:
+    table = _table("nlme_Orthodont.csv").with_columns(pl.col("Sex").cast(pl.Enum(["Male", "Female"])))
+    fit = second_opinion.random_intercept(table, "distance", "Subject", ["age", "Sex", "age:Sex"], reml)
+    expected = _results("dev_07")[key]
+    assert fit.details["log_likelihood"] == pytest.approx(expected["loglik"], abs=1e-4)
+    for row, wanted in zip(fit.coefficients.to_dicts(), expected["fixed_satterthwaite"], strict=True):
+        assert row["coef"] == pytest.approx(wanted["est"], rel=1e-4)
+        assert row["std_error"] == pytest.approx(wanted["se"], rel=1e-4)
