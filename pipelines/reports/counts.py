@@ -14,6 +14,7 @@ from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot
 
 ALL = "all"
+NONE = "none"
 MISSING = "missing"
 # The committee's own questions are kept before details when something must be withheld for another's sake.
 ANCHOR, IMPORTANT, USUAL, DETAIL = 100.0, 10.0, 2.0, 1.0
@@ -32,11 +33,6 @@ def attrition(step: int, tier: str, what: str) -> Key:
 def characteristic(variable: str, level: str, tier: str) -> Key:
     """Patients of a tier at one level of a covariate; the level `missing` counts those without a value."""
     return ("characteristic", variable, level, tier)
-
-
-def known(variable: str, tier: str) -> Key:
-    """Patients of a tier with a value of a covariate: what percentages are of."""
-    return ("known", variable, tier)
 
 
 def seen(outcome: str, window: str, tier: str) -> Key:
@@ -106,10 +102,10 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _patients(ledger, snapshot, tiers)
     _attrition(ledger, snapshot["outcomes.attrition"], tiers)
     _characteristics(ledger, snapshot["results.table_one"])
-    _trajectories(ledger, snapshot["results.trajectories"])
+    _trajectories(ledger, snapshot["results.trajectories"], protocol)
     _completeness(ledger, snapshot["outcomes.completeness"], protocol)
     _responders(ledger, snapshot["results.responders"], protocol)
-    _stops(ledger, snapshot["results.stop_reasons"])
+    _stops(ledger, snapshot["results.stop_reasons"], protocol)
     _crossover(ledger, snapshot["outcomes.crossover"])
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
     _quality(ledger, snapshot)
@@ -129,8 +125,9 @@ def _patients(ledger: Ledger, snapshot: Snapshot, tiers: Iterable[str]) -> None:
 def _attrition(ledger: Ledger, frame: pl.DataFrame, tiers: Iterable[str]) -> None:
     if frame.is_empty():
         return
-    names = [tier for tier in tiers if tier in set(frame["tier"].to_list())]
-    frame = frame.filter(pl.col("tier").is_in(names)).sort("step")
+    present = set(frame["tier"].to_list())
+    names = [tier for tier in tiers if tier in present]
+    frame = frame.filter(pl.col("tier").is_in([*names, NONE])).sort("step")
     before: dict[str, Key] = {}
     for (step,), part in frame.group_by("step", maintain_order=True):
         number = int(step)  # type: ignore[call-overload]
@@ -159,31 +156,27 @@ def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
         return
     counted = frame.filter(pl.col("statistic").is_in(["share", "missing"]))
     for (variable, tier), part in counted.group_by("variable", "tier", maintain_order=True):
-        whole, base = patients(str(tier)), known(str(variable), str(tier))
-        absent = characteristic(str(variable), MISSING, str(tier))
-        missing = int(part.filter(pl.col("statistic") == "missing")["count"].sum())
-        ledger.add(absent, missing, weight=DETAIL)
-        ledger.add(base, ledger.counts[whole].value - missing, weight=USUAL)
-        ledger.sum_of(whole, (absent, base))
-        levels: list[Key] = []
-        for row in part.filter(pl.col("statistic") == "share").iter_rows(named=True):
-            key = characteristic(str(variable), row["level"], str(tier))
-            ledger.add(key, int(row["count"]), weight=USUAL)
-            levels.append(key)
-        if levels:
-            _fill(ledger, base, levels, ("characteristic", str(variable), "other", str(tier)))
+        parts: list[Key] = []
+        for row in part.iter_rows(named=True):
+            is_missing = row["statistic"] == "missing"
+            key = characteristic(str(variable), MISSING if is_missing else row["level"], str(tier))
+            ledger.add(key, int(row["count"]), weight=DETAIL if is_missing else USUAL)
+            parts.append(key)
+        _fill(ledger, patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
 
 
-def _trajectories(ledger: Ledger, frame: pl.DataFrame) -> None:
+def _trajectories(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    """Patients seen at each visit; those of outcomes that are no question of the protocol are printed nowhere."""
     if frame.is_empty():
         return
+    asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
     for row in frame.iter_rows(named=True):
         outcome, window, tier = row["outcome"], row["window"], row["tier"]
         key = seen(outcome, window, tier)
         if key not in ledger.counts:
-            ledger.add(key, int(row["subjects"]), weight=USUAL)
+            ledger.add(key, int(row["subjects"]), "printed" if outcome in asked else "hidden", USUAL)
             _nest(ledger, key, patients(tier))
-        if row["method"] == "share at the time limit" and row["estimate"] is not None:
+        if outcome in asked and row["method"] == "share at the time limit" and row["estimate"] is not None:
             limit = at_limit(outcome, window, tier)
             ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
             _nest(ledger, limit, key)
@@ -193,16 +186,17 @@ def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
     if frame.is_empty():
         return
     primary = {(p.outcome, p.window) for p in protocol.primary.outcomes}
+    asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
     for group, is_tier in (("tier", True), ("site_id", False)):
         sums = frame.group_by("instrument", "visit_window", group).agg(
             pl.col("expected").sum(), pl.col("observed").sum()
         )
         for row in sums.sort("instrument", "visit_window", group).iter_rows(named=True):
             outcome, window, name = row["instrument"], row["visit_window"], row[group]
-            if not is_tier and (outcome, window) not in primary:
+            if outcome not in asked or (not is_tier and (outcome, window) not in primary):
                 continue
             due, done = expected(outcome, window, name), observed(outcome, window, name)
-            ledger.add(due, int(row["expected"]), weight=USUAL)
+            ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL)
             ledger.add(done, int(row["observed"]), weight=USUAL)
             _nest(ledger, done, due)
             if is_tier:
@@ -228,6 +222,7 @@ def _sites_add_up(ledger: Ledger, frame: pl.DataFrame, primary: set[tuple[str, s
 def _responders(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
     if frame.is_empty():
         return
+    frame = frame.filter(_is_asked(protocol, "window"))
     for row in frame.iter_rows(named=True):
         outcome, threshold, window, tier = row["outcome"], row["threshold"], row["window"], row["tier"]
         hits = responders(outcome, threshold, window, tier)
@@ -258,10 +253,11 @@ def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: s
         _nest(ledger, smaller, larger)
 
 
-def _stops(ledger: Ledger, frame: pl.DataFrame) -> None:
+def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
     if frame.is_empty():
         return
-    for (outcome, window, tier), part in frame.group_by("instrument", "visit_window", "tier", maintain_order=True):
+    asked = frame.rename({"instrument": "outcome"}).filter(_is_asked(protocol, "visit_window"))
+    for (outcome, window, tier), part in asked.group_by("outcome", "visit_window", "tier", maintain_order=True):
         place = (str(outcome), str(window), str(tier))
         whole = stops(*place)
         ledger.add(whole, int(part["subjects"][0]), weight=USUAL)
@@ -289,6 +285,18 @@ def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
         _fill(ledger, patients(str(tier)), keys, ("crossover", str(tier), "other"))
 
 
+def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
+    """Endpoints whose incidence is printed for a tier: the headline, those of its contrasts, secondary ones and harm."""
+    own = {c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference)}
+    headline = next((e for e in protocol.endpoints if e.is_descriptive), None)
+    treated = {e.name for e in protocol.endpoints if e.treatments}
+    return [
+        e
+        for e in protocol.endpoints
+        if e == headline or e.name in own or not (e.is_descriptive or e.is_negative_control or e.name in treated)
+    ]
+
+
 def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protocol: Protocol) -> None:
     """Events by each horizon; an event set within another, and an earlier horizon within a later, are nested."""
     if frame.is_empty():
@@ -296,13 +304,12 @@ def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protoc
     compared = _compared_days(contrasts)
     for tier in protocol.tier_names:
         rows = frame.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == 1))
-        for endpoint in protocol.endpoints:
+        for endpoint in reported(protocol, tier):
             days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
             before: Key | None = None
             for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
                 key = events(endpoint.name, tier, horizon)
-                weight = IMPORTANT if endpoint.is_descriptive or endpoint.is_harm else USUAL
-                ledger.add(key, int((days <= horizon).sum()), weight=weight)
+                ledger.add(key, int((days <= horizon).sum()), weight=IMPORTANT if before or endpoint.is_harm else USUAL)
                 if before:
                     _nest(ledger, before, key)
                 before = key
@@ -331,7 +338,8 @@ def horizons(endpoint: Endpoint, protocol: Protocol) -> list[int]:
 
 def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protocol, tier: str) -> None:
     """Where failure is escalation alone, the crossover table tells how many there were in all."""
-    is_all = ESCALATION in endpoint.treatments and not endpoint.events and endpoint.within_days is None
+    is_all = ESCALATION in endpoint.treatments and endpoint.within_days is None
+    is_all = is_all and not (endpoint.events or endpoint.relapses or endpoint.repeat_tiers)
     if not is_all or (REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure):
         return
     moved = [crossover(tier, to) for to in protocol.tier_names if crossover(tier, to) in ledger.counts]
@@ -344,7 +352,7 @@ def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protoco
 
 def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
     """A set of treatments within another gives fewer events by any day; the difference is a count too."""
-    sets = {e.name: _event_set(e, protocol, tier) for e in protocol.endpoints if e.within_days is None}
+    sets = {e.name: _event_set(e, protocol, tier) for e in reported(protocol, tier) if e.within_days is None}
     for inner, outer in ((a, b) for a in sets for b in sets if a != b and sets[a] and sets[a] <= sets[b]):
         if sets[inner] == sets[outer] and inner > outer:
             continue
@@ -357,6 +365,7 @@ def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
 def _event_set(endpoint: Endpoint, protocol: Protocol, tier: str) -> frozenset[str]:
     names = protocol.tier_names
     found = set(endpoint.events) | {name for name in endpoint.treatments if name in names}
+    found |= {f"relapse {name}" for name in endpoint.relapses} | {f"repeat {name}" for name in endpoint.repeat_tiers}
     if ESCALATION in endpoint.treatments:
         found |= set(names[names.index(tier) + 1 :])
     if REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure:
@@ -396,6 +405,13 @@ def _rules(ledger: Ledger, frame: pl.DataFrame) -> None:
             ledger.add(violations, total, "slack")
             ledger.sum_of(violations, keys)
             ledger.sum_of(violations, (rows, several))
+
+
+def _is_asked(protocol: Protocol, window: str) -> pl.Expr:
+    """Rows of the primary and secondary outcomes at their windows."""
+    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    places = [(pl.col("outcome") == q.outcome) & (pl.col(window) == q.window) for q in asked]
+    return pl.any_horizontal(places)
 
 
 def _fill(ledger: Ledger, whole: Key, parts: list[Key], rest: Key) -> None:

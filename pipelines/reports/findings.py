@@ -112,7 +112,9 @@ def of_endpoint(study: Study, contrast: Contrast) -> list[Finding]:
 
 def hazards_of(study: Study, contrast: Contrast) -> Finding:
     """Cause-specific hazard ratios of a contrast's endpoint."""
-    rows = study.snapshot.rows("results.hazard_ratios", endpoint=contrast.endpoint, model="cause-specific", view="index")
+    rows = study.snapshot.rows(
+        "results.hazard_ratios", endpoint=contrast.endpoint, model="cause-specific", view="index", term="tier"
+    )
     if rows.is_empty() or contrast.endpoint is None:
         return Finding(contrast, str(contrast.endpoint), "all follow-up", None, None)
     mine = rows.filter(_is_of(contrast)).with_columns(
@@ -138,7 +140,7 @@ def _if_countable(study: Study, finding: Finding) -> Finding:
     arms = _arms(finding, lambda tier: counts.events(finding.outcome, tier, days))
     if not study.gate.rests_on_enough(*arms):
         return _blinded(study, finding, both=True)
-    if not all(study.gate.is_printed(arm) for arm in arms):
+    if not all(study.gate.is_exact(arm) for arm in arms):
         return _blinded(study, finding, both=False)
     return finding
 
@@ -166,16 +168,25 @@ def _finding(
         return Finding(contrast, outcome, window, None, None)
     mine = rows.filter(_is_of(contrast) & pl.col("measure").is_in(measures))
     records = list(mine.iter_rows(named=True))
-    primary = [row for row in records if row.get("is_primary")]
-    adjusted = [row for row in records if not is_unadjusted(row["method"])]
-    unadjusted = [row for row in records if is_unadjusted(row["method"])]
-    lead = (primary or adjusted)[:1]
+    adjusted = min((row for row in records if not is_unadjusted(row["method"])), key=_preference, default=None)
+    unadjusted = next((row for row in records if is_unadjusted(row["method"])), None)
     return Finding(
         contrast,
         outcome,
         window,
-        _estimate(lead[0]) if lead and not is_unadjusted(lead[0]["method"]) else None,
-        _estimate(unadjusted[0]) if unadjusted else None,
+        _estimate(adjusted) if adjusted else None,
+        _estimate(unadjusted) if unadjusted else None,
+    )
+
+
+def _preference(row: Mapping[str, Any]) -> tuple[bool, bool, bool, bool]:
+    """Which adjusted estimate leads: the primary one; else overlap population, then errors that know of the weights."""
+    population = row.get("population") or row.get("weighting")
+    return (
+        not row.get("is_primary"),
+        (row.get("strategy") or "treatment policy") != "treatment policy",
+        population != "overlap",
+        row.get("variance") != "weights estimated",
     )
 
 

@@ -22,7 +22,9 @@ from pipelines.reports.tables import Snapshot
 Drawn = NewType("Drawn", float)
 """A number that has passed the gate and may be drawn."""
 
-COMPLEMENT = "–†"
+ABOUT = "≈"
+WITHHELD = "–†"
+LEGEND = "≈ Rounded to the nearest 5, or † withheld, because a small count could otherwise be worked out."
 _STEP_DAYS = 91.3125  # curves are cut at quarters of a year where counts allow it
 
 
@@ -41,24 +43,30 @@ class Gate:
         """Whether the release has this count at all."""
         return key in self.decisions.ledger.counts
 
+    def is_exact(self, key: Key) -> bool:
+        """Whether the count is known and may be printed as it is."""
+        return self.knows(key) and self.decisions.state(key) == "exact"
+
     def is_printed(self, key: Key) -> bool:
-        """Whether the count is known and may be printed."""
-        return self.knows(key) and self.decisions.is_printed(key)
+        """Whether the count is known and may be printed, exact or rounded."""
+        return self.knows(key) and self.decisions.state(key) in ("exact", "rounded")
 
     def count(self, key: Key) -> Shown:
-        """The count, `<11` where it is small, or a dagger where it would give away a small one."""
+        """The count, `≈45` where it is rounded, `<11` where it is small, or a dagger where it is withheld."""
         if not self.knows(key):
             return Shown(numbers.ABSENT, is_withheld=True)
-        if self.decisions.is_printed(key):
-            return Shown(numbers.count(self.decisions.ledger.counts[key].value))
-        return Shown(f"<{self.minimum}" if key in self.decisions.small else COMPLEMENT, is_withheld=True)
+        state = self.decisions.state(key)
+        if state in ("small", "withheld"):
+            return Shown(f"<{self.minimum}" if state == "small" else WITHHELD, is_withheld=True)
+        return Shown(f"{ABOUT if state == 'rounded' else ''}{numbers.count(self.decisions.value(key))}")
 
     def share(self, part: Key, whole: Key) -> Shown:
-        """The percentage that one count is of another, if both may be printed."""
+        """The percentage that one count is of another, of the counts as printed."""
         value = self.drawn_share(part, whole)
-        if value is not None:
-            return Shown(numbers.percent(value, self.decimals))
-        return Shown(self.count(part).text if self.is_small(part) else COMPLEMENT, is_withheld=True)
+        if value is None:
+            return Shown(self.count(part).text if self.is_small(part) else WITHHELD, is_withheld=True)
+        about = "" if self.is_exact(part) and self.is_exact(whole) else ABOUT
+        return Shown(f"{about}{numbers.percent(value, self.decimals)}")
 
     def count_and_share(self, part: Key, whole: Key) -> Shown:
         """`45 (23 %)`, the count alone where the whole may not be printed, or what stands in for it."""
@@ -67,14 +75,18 @@ class Gate:
             return shown
         return Shown(f"{shown.text} ({self.share(part, whole).text})")
 
+    def fraction(self, part: Key, whole: Key) -> Shown:
+        """`45/198`, or what stands in for it."""
+        if self.drawn_share(part, whole) is None:
+            return self.share(part, whole)
+        return Shown(f"{self.count(part)}/{self.count(whole)}")
+
     def drawn_share(self, part: Key, whole: Key) -> Drawn | None:
-        """The share for a figure, rounded as the protocol rounds percentages."""
+        """The share of the counts as printed, rounded as the protocol rounds percentages."""
         if not (self.is_printed(part) and self.is_printed(whole)):
             return None
-        all_counts = self.decisions.ledger.counts
-        if not all_counts[whole].value:
-            return None
-        return Drawn(round(all_counts[part].value / all_counts[whole].value, 2 + self.decimals))
+        top, bottom = self.decisions.value(part), self.decisions.value(whole)
+        return Drawn(round(min(1.0, top / bottom), 2 + self.decimals)) if bottom else None
 
     def is_small(self, key: Key) -> bool:
         """Whether the count is withheld for its own size."""
@@ -113,10 +125,10 @@ class Gate:
         With `with_competing` the competing event is drawn too and must be as numerous in each interval.
         """
         rows = times.filter((pl.col("endpoint") == endpoint) & (pl.col("tier").cast(pl.String) == tier))
-        if not self.is_printed(counts.patients(tier)) or rows.is_empty():
+        if not self.is_exact(counts.patients(tier)) or rows.is_empty():
             return Cuts((), ())
         horizons = counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
-        allowed = [day for day in horizons if self.is_printed(counts.events(endpoint, tier, day))]
+        allowed = [day for day in horizons if self.is_exact(counts.events(endpoint, tier, day))]
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
         grid = [day for day in _grid(horizons) if day not in withheld]

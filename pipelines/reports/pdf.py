@@ -62,6 +62,8 @@ def _plain(value: Any) -> Any:
         if isinstance(value, content.Table):
             spans, has_groups = header_rows(value.columns)
             plain["spans"] = spans if has_groups else []
+            plain["points"] = _type_size(value)
+            plain["widths"] = column_widths(value)
         return plain
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
@@ -89,3 +91,39 @@ def _rich(owner: Any, name: str, field: Any) -> Any:
     return [asdict(span) for span in content.spans(field)] if isinstance(field, str) else [
         [asdict(span) for span in content.spans(text)] for text in field
     ]
+
+
+_PAGE_MM = 176.0
+_GAP_MM = 2.6
+
+
+def _type_size(table: content.Table) -> float:
+    """Points of a table's type: smaller where there are many columns."""
+    return 6.7 if len(table.columns) > 8 else 7.1 if len(table.columns) > 5 else 7.6
+
+
+def column_widths(table: content.Table) -> list[float]:
+    """Width of each column in millimetres, from its longest text; words wrap where the page is too narrow.
+
+    A table is as wide as its content needs, so that the eye need not travel; one that nearly fills the page fills it.
+    """
+    letter = _type_size(table) * 0.195
+    body = [row for row in table.rows if row.kind != "group"]
+    wanted = []
+    for place, column in enumerate(table.columns):
+        texts = [len(str(row.cells[place])) + 2 * row.indent * (place == 0) for row in body]
+        header = max((len(word) for word in column.header.split()), default=0)
+        if column.align == "left":
+            texts = [min(length, 46 if place == 0 else 40) for length in texts]
+            header = min(len(column.header), 30)
+        wanted.append(letter * max([header + 1, *texts, 4]) + _GAP_MM)
+    total = sum(wanted)
+    if 0.8 * _PAGE_MM < total <= _PAGE_MM:
+        return [round(width * _PAGE_MM / total, 2) for width in wanted]
+    if total > _PAGE_MM:
+        words = sum(w for w, c in zip(wanted, table.columns, strict=True) if c.align == "left")
+        left = max(0.35, (words - (total - _PAGE_MM)) / words) if words else 1.0
+        wanted = [w * left if c.align == "left" else w for w, c in zip(wanted, table.columns, strict=True)]
+        scale = min(1.0, _PAGE_MM / sum(wanted))
+        wanted = [w * scale for w in wanted]
+    return [round(width, 2) for width in wanted]

@@ -5,7 +5,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from pipelines.protocol import Protocol
 from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
-from pipelines.reports.sections import cohort, comparison, failure, methods, outcomes, quality, summary
+from pipelines.reports.sections import (
+    cohort,
+    comparison,
+    failure,
+    methods,
+    quality,
+    responders,
+    scores,
+    summary,
+    walking,
+)
 from pipelines.reports.study import Study
 from pipelines.reports.tables import Read
 
@@ -18,9 +28,9 @@ _PARTS = (
     cohort.flow,
     cohort.table_one,
     cohort.completeness,
-    outcomes.pain,
-    outcomes.responders,
-    outcomes.walking,
+    scores.scores,
+    responders.responders,
+    walking.walking,
     failure.failure,
     comparison.comparisons,
     failure.harm,

@@ -1,12 +1,12 @@
-"""Which cells of a set of linked counts may be printed: primary and complementary suppression.
+"""Which cells of a set of linked counts may be printed: primary suppression, rounding, complementary suppression.
 
-Counts of patients from 1 to `minimum` − 1 are withheld, and as many other counts beside them as it takes that no
-small one can be worked out from sums and differences, not even one that is printed nowhere (a remainder, a count that
-two printed ones differ by). What the counts are of is for `ledger_of_release.py` to say; how they print, for `gate.py`.
+Counts of patients from 1 to `minimum` − 1 are withheld, and other counts beside them are rounded, or withheld too, until
+no small one can be worked out from sums and differences, not even one that is printed nowhere (a remainder, a count
+that two printed ones differ by). What the counts are of is for `counts.py` to say; how they print, for `gate.py`.
 
-Method: cell suppression (Willenborg and de Waal 2001, Elements of Statistical Disclosure Control, chapter 4; cell-size
-policy of CMS, ResDAC 2024). The attacker knows every relation, every printed count, that `<11` means 1–10, and that a
-count withheld for the sake of another is at least 11. What is possible is found by linear programming, which also
+Method: rounding and cell suppression (Willenborg and de Waal 2001, Elements of Statistical Disclosure Control, chapters
+4 and 5; cell-size policy of CMS, ResDAC 2024). The attacker knows every relation, every printed count, that `<11` means
+1–10, to what a count was rounded, and that a count withheld for the sake of another is at least 11. What is possible is found by linear programming, which also
 names the relations that give a small count away (those with a dual value): one of their counts is withheld next.
 """
 
@@ -20,7 +20,9 @@ import numpy as np
 
 Key = tuple[str, ...]
 Role = Literal["printed", "hidden", "slack"]
+State = Literal["exact", "rounded", "withheld", "small"]
 
+ROUNDING_BASE = 5
 _BOX = 50  # times the minimum: how far from the truth alternatives are looked for
 
 
@@ -100,14 +102,15 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Which counts may be printed; `small` are withheld for their size, `complementary` for another's sake."""
+    """How counts may be printed: `small` are withheld for their size, `withheld` for another's sake, `rounded` likewise."""
 
     ledger: Ledger
     small: frozenset[Key]
-    complementary: frozenset[Key]
+    rounded: frozenset[Key]
+    withheld: frozenset[Key]
 
-    def is_printed(self, key: Key) -> bool:
-        """Whether the count may be printed.
+    def state(self, key: Key) -> State:
+        """How the count may be printed.
 
         Raises:
             DisclosureError: the count was never entered for printing, so nothing is known about its safety.
@@ -115,18 +118,43 @@ class Decisions:
         count = self.ledger.counts.get(key)
         if count is None or count.role != "printed":
             raise DisclosureError(f"the count {'/'.join(key)} was not entered for printing")
-        return key not in self.small and key not in self.complementary
+        if key in self.small:
+            return "small"
+        if key in self.withheld:
+            return "withheld"
+        return "rounded" if key in self.rounded else "exact"
+
+    def value(self, key: Key) -> int:
+        """The count as it may be printed, exact or rounded.
+
+        Raises:
+            DisclosureError: it may not be printed at all.
+        """
+        state = self.state(key)
+        if state == "exact":
+            return self.ledger.counts[key].value
+        if state == "rounded":
+            return round_count(self.ledger.counts[key].value)
+        raise DisclosureError(f"the count {'/'.join(key)} is withheld")
+
+
+def round_count(value: int) -> int:
+    """The nearest multiple of the rounding base."""
+    return ROUNDING_BASE * ((value + ROUNDING_BASE // 2) // ROUNDING_BASE)
 
 
 Bounds = dict[Key, tuple[float, float]]
 
 
-def _unknown(ledger: Ledger, small: Iterable[Key], complementary: Iterable[Key]) -> Bounds:
-    """What the attacker knows of each count that is not printed, before using any relation."""
+def _at_first(ledger: Ledger, small: Iterable[Key]) -> Bounds:
+    """What the attacker knows of each count that is not printed, before using any relation or anything is rounded."""
     bounds: Bounds = {key: (0, math.inf) for key, count in ledger.counts.items() if count.role != "printed"}
-    bounds |= {key: (1, ledger.minimum - 1) for key in small if ledger.counts[key].role == "printed"}
-    bounds |= {key: (ledger.minimum, math.inf) for key in complementary}
-    return bounds
+    return bounds | {key: (1, ledger.minimum - 1) for key in small if ledger.counts[key].role == "printed"}
+
+
+def _when_rounded(value: int, minimum: int) -> tuple[float, float]:
+    middle, reach = round_count(value), ROUNDING_BASE // 2
+    return max(minimum, middle - reach), middle + reach
 
 
 @dataclass
@@ -250,8 +278,9 @@ class _Suppressor:
             key for key, count in ledger.counts.items() if count.role != "slack" and 1 <= count.value < ledger.minimum
         }
         self.small = {key for key in self.sensitive if ledger.counts[key].role == "printed"}
-        self.complementary: set[Key] = set()
-        self.unknown = _unknown(ledger, self.small, ())
+        self.rounded: set[Key] = set()
+        self.withheld: set[Key] = set()
+        self.unknown = _at_first(ledger, self.small)
 
     def decide(self) -> Decisions:
         """Look at each small count with all that hangs together with it, until all are safe."""
@@ -266,7 +295,8 @@ class _Suppressor:
             exposed = self._exposed(component, small)
             safe |= set(small) - set(exposed)
             waiting += self._hide_beside(exposed, component)
-        return Decisions(self.ledger, frozenset(self.small), frozenset(self.complementary))
+        rounded = self.rounded - self.withheld
+        return Decisions(self.ledger, frozenset(self.small), frozenset(rounded), frozenset(self.withheld))
 
     def _exposed(self, component: _Component, small: list[Key]) -> dict[Key, list[int]]:
         if len(component.equations) == 1:
@@ -274,7 +304,7 @@ class _Suppressor:
         return _Attack(component, self.ledger).exposed(small, self.width)
 
     def _hide_beside(self, exposed: dict[Key, list[int]], component: _Component) -> list[Key]:
-        """Withhold one more count for each exposed one, unless a relation of it has just been helped."""
+        """Round or withhold one more count for each exposed one, unless a relation of it has just been helped."""
         helped: set[int] = set()
         for key, binding in exposed.items():
             if helped & set(binding or self.network.by_key[key]):
@@ -282,21 +312,27 @@ class _Suppressor:
             choice = self._candidate(binding) or self._candidate(component.equations)
             if choice is None:
                 raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
-            self.complementary.add(choice)
-            self.unknown[choice] = (self.ledger.minimum, math.inf)
+            if choice in self.rounded:
+                self.withheld.add(choice)
+                self.unknown[choice] = (self.ledger.minimum, math.inf)
+            else:
+                self.rounded.add(choice)
+                self.unknown[choice] = _when_rounded(self.ledger.counts[choice].value, self.ledger.minimum)
             helped |= set(self.network.by_key[choice])
         return list(exposed)
 
     def _candidate(self, relations: Iterable[int]) -> Key | None:
-        """The least important, then smallest, count of these relations that is still printed and not zero."""
+        """The least important count of these relations that is still printed, exact ones before rounded ones."""
         counts = self.ledger.counts
         open_keys = {
             key
             for n in relations
             for key in self.ledger.relations[n]
-            if counts[key].role == "printed" and counts[key].value >= self.ledger.minimum and key not in self.complementary
+            if counts[key].role == "printed" and counts[key].value >= self.ledger.minimum and key not in self.withheld
         }
-        return min(open_keys, key=lambda key: (counts[key].weight, counts[key].value, key), default=None)
+        return min(
+            open_keys, key=lambda key: (counts[key].weight, key in self.rounded, counts[key].value, key), default=None
+        )
 
 
 def _exposed_alone(component: _Component, small: list[Key], width: int) -> dict[Key, list[int]]:

@@ -28,7 +28,7 @@ def curve_panel(series: Sequence[Series], axes: CurveAxes, title: str, alt: str,
     below = height_of_numbers_mm(series) + 3.2
     with style.house_style():
         figure = style.canvas(style.COLUMN_MM, 45 + below)
-        ax = style.axes_mm(figure, left=18.5, bottom=below, right=17.5, top=5.5)
+        ax = style.axes_mm(figure, left=21, bottom=below, right=17.5, top=5.5)
         last = axes.x_ticks[-1][0]
         ax.set_xlim(0, last)
         ax.set_ylim(0, axes.y_top)
@@ -51,5 +51,5 @@ def curve_panel(series: Sequence[Series], axes: CurveAxes, title: str, alt: str,
         ax.set_title(axes.y_label, loc="left", x=-0.02, fontsize=style.FONT_SIZE, color=style.QUIET, pad=5)
         ends = [(one.drawn[-1], one) for one in series if len(one.drawn) > 1]
         style.direct_labels(ax, last, [(float(p.y or 0), one.label, one.look.colour) for p, one in ends])
-        numbers_below(ax, series, numbers_title, first_mm=12.2)
+        numbers_below(ax, series, numbers_title, first_mm=12.2, left_mm=20.5)
         return Panel(style.svg(figure), alt, style.COLUMN_MM, title)

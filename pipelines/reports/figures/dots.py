@@ -6,10 +6,12 @@ from pipelines.reports import style
 from pipelines.reports.content import Panel
 from pipelines.reports.figures.marks import Series
 
+_DOT_MM = 2.35
+
 
 def dot_panel(series: Sequence[Series], rows: Sequence[str], title: str, alt: str) -> Panel:
     """One panel; points of a series have the row's place as `x` and a share as `y`."""
-    row_mm = 2.6 * len(series) + 3.4
+    row_mm = _DOT_MM * len(series) + 2.6
     height = 14 + row_mm * len(rows)
     with style.house_style():
         figure = style.canvas(style.COLUMN_MM, height)
@@ -21,7 +23,7 @@ def dot_panel(series: Sequence[Series], rows: Sequence[str], title: str, alt: st
                 ax.axhline(place, color=style.FAINT, linewidth=0.5)
             ax.annotate(label, (0, place + 0.5), xycoords=("axes fraction", "data"), xytext=(-5, 0),
                         textcoords="offset points", ha="right", va="center", fontsize=style.FONT_SIZE - 0.3)  # fmt: skip
-        unit = 2.6 / row_mm
+        unit = _DOT_MM / row_mm
         for number, one in enumerate(series):
             shift = 0.5 + (number - (len(series) - 1) / 2) * unit
             for point in one.drawn:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.reports import style
+from matplotlib.axes import Axes
+
+from pipelines.reports import numbers, style
 from pipelines.reports.content import Panel, Shown
 from pipelines.reports.gate import Drawn
 
@@ -41,60 +43,60 @@ class ForestAxis:
 
 def forest_panel(rows: Sequence[ForestRow], axis: ForestAxis, title: str, alt: str) -> Panel:
     """One panel with a row a contrast; the shaded band holds differences too small to matter."""
-    row_mm = 11.5
-    height = 15 + row_mm * len(rows)
+    row_mm = 11.0
     with style.house_style():
-        figure = style.canvas(style.COLUMN_MM, height)
-        ax = style.axes_mm(figure, left=3, bottom=13, right=3, top=2)
-        low, high = _span(rows, axis)
+        figure = style.canvas(style.COLUMN_MM, 14 + row_mm * len(rows))
+        ax = style.axes_mm(figure, left=2, bottom=13, right=2, top=1)
         if axis.is_log:
             ax.set_xscale("log")
+        low, high = _span(rows, axis)
         ax.set_xlim(low, high)
-        ax.set_ylim(len(rows) - 0.0, 0.0)
-        if axis.band is not None:
-            edges = (axis.neutral / axis.band, axis.neutral * axis.band) if axis.is_log else (-axis.band, axis.band)
-            ax.axvspan(max(low, edges[0]), min(high, edges[1]), color=style.FAINT, linewidth=0, zorder=0)
-        ax.axvline(axis.neutral, color=style.QUIET, linewidth=0.6, zorder=1)
+        ax.set_ylim(len(rows), 0.0)
         for place, row in enumerate(rows):
-            _draw_row(ax, place, row)
+            _draw_words(ax, place, row)
+            _draw_strip(ax, place, row, axis)
         ax.spines["left"].set_visible(False)
         ax.set_yticks([])
         if axis.ticks is not None:
             ticks = [tick for tick in axis.ticks if low <= tick <= high]
-            ax.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
+            ax.set_xticks(ticks, [numbers.fixed(tick, 2).rstrip("0").rstrip(".") for tick in ticks])
             ax.minorticks_off()
-        ax.set_xlabel(axis.label, labelpad=8.5, color=style.INK)
+        ax.set_xlabel(axis.label, labelpad=9, color=style.INK)
         for text, x, align in ((f"← {axis.favours[0]}", 0.0, "left"), (f"{axis.favours[1]} →", 1.0, "right")):
-            ax.annotate(text, (x, 0), xycoords="axes fraction", xytext=(0, -15.5), textcoords="offset points",
+            ax.annotate(text, (x, 0), xycoords="axes fraction", xytext=(0, -16), textcoords="offset points",
                         ha=align, va="center", fontsize=style.FONT_SIZE - 0.7, color=style.QUIET)  # fmt: skip
         return Panel(style.svg(figure), alt, style.COLUMN_MM, title)
 
 
-def _draw_row(ax: "object", place: int, row: ForestRow) -> None:
-    from matplotlib.axes import Axes
+_TOP, _ADJUSTED, _UNADJUSTED, _BOTTOM = 0.42, 0.58, 0.80, 0.93  # where things stand within a row of height 1
 
-    assert isinstance(ax, Axes)
-    if place:
-        ax.axhline(place, color=style.FAINT, linewidth=0.5, zorder=0.5)
-    ax.annotate(row.label, (0, place + 0.24), xycoords=("axes fraction", "data"), fontweight=600, ha="left", va="center",
+
+def _draw_words(ax: Axes, place: int, row: ForestRow) -> None:
+    """The contrast's name at the left and the leading estimate in words at the right, above the intervals."""
+    lead = row.adjusted or row.unadjusted
+    ax.annotate(row.label, (0, place + 0.22), xycoords=("axes fraction", "data"), fontweight=600, ha="left", va="center",
                 fontsize=style.FONT_SIZE)  # fmt: skip
-    for mark, y, colour, face, words in (
-        (row.adjusted, place + 0.52, style.ACCENT, style.ACCENT, "adjusted"),
-        (row.unadjusted, place + 0.80, style.QUIET, style.PAPER, "unadjusted"),
-    ):
-        if mark is None:
-            continue
-        top = 0.24 if words == "adjusted" else None
-        if mark.y is not None and mark.low is not None and mark.high is not None:
-            ax.plot([mark.low, mark.high], [y, y], color=colour, linewidth=1.3 if face == colour else 0.8, zorder=3)
-            ax.plot([mark.y], [y], marker="s" if face == colour else "o", color=colour, markerfacecolor=face,
-                    markersize=4.0 if face == colour else 3.2, zorder=4)  # fmt: skip
-        elif top is not None:
-            ax.annotate("withheld", (0.0, y), xycoords=("axes fraction", "data"), ha="left", va="center",
-                        fontsize=style.FONT_SIZE - 0.5, color=style.QUIET, fontstyle="italic")  # fmt: skip
-        if top is not None:
-            ax.annotate(mark.text.text, (1, place + top), xycoords=("axes fraction", "data"), ha="right", va="center",
-                        fontsize=style.FONT_SIZE, color=colour if not mark.text.is_withheld else style.QUIET)  # fmt: skip
+    if lead is not None:
+        text = lead.text.text if row.adjusted else f"{lead.text.text}, unadjusted"
+        colour = style.QUIET if lead.text.is_withheld or not row.adjusted else style.ACCENT
+        ax.annotate(text, (1, place + 0.22), xycoords=("axes fraction", "data"), ha="right", va="center",
+                    fontsize=style.FONT_SIZE, color=colour)  # fmt: skip
+
+
+def _draw_strip(ax: Axes, place: int, row: ForestRow, axis: ForestAxis) -> None:
+    """The intervals, over a band of what is too small to matter and the line of no difference."""
+    top, bottom = place + _TOP, place + _BOTTOM
+    ax.axhspan(top, bottom, color=style.WASH, linewidth=0, zorder=0)
+    if axis.band is not None:
+        ends = (axis.neutral / axis.band, axis.neutral * axis.band) if axis.is_log else (-axis.band, axis.band)
+        ax.fill_betweenx([top, bottom], *ends, color=style.BAND, linewidth=0, zorder=0.5)
+    ax.plot([axis.neutral, axis.neutral], [top, bottom], color=style.QUIET, linewidth=0.7, zorder=1)
+    for mark, y, look in ((row.adjusted, _ADJUSTED, ("s", style.ACCENT, style.ACCENT, 4.0, 1.4)),
+                          (row.unadjusted, _UNADJUSTED, ("o", style.QUIET, style.PAPER, 3.2, 0.8))):  # fmt: skip
+        if mark is not None and mark.y is not None and mark.low is not None and mark.high is not None:
+            marker, colour, face, size, line = look
+            ax.plot([mark.low, mark.high], [place + y, place + y], color=colour, linewidth=line, zorder=3)
+            ax.plot([mark.y], [place + y], marker=marker, color=colour, markerfacecolor=face, markersize=size, zorder=4)
 
 
 def _span(rows: Sequence[ForestRow], axis: ForestAxis) -> tuple[float, float]:

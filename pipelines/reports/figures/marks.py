@@ -41,14 +41,14 @@ class Series:
         return [point for point in self.points if point.y is not None]
 
 
-def numbers_below(ax: Axes, series: Sequence[Series], title: str, first_mm: float = 9.5, step_mm: float = 2.9) -> None:
+def numbers_below(ax: Axes, series: Sequence[Series], title: str, first_mm: float = 9.5, step_mm: float = 2.9, left_mm: float = 16.5) -> None:
     """A row of numbers under the axis for each series, at the points' positions, as under a survival curve."""
     to_points = 72 * style.MM
     ax.annotate(
         title,
         (0, 0),
         xycoords="axes fraction",
-        xytext=(-16.5 * to_points, -first_mm * to_points),
+        xytext=(-left_mm * to_points, -first_mm * to_points),
         textcoords="offset points",
         fontsize=style.FONT_SIZE - 0.7,
         color=style.QUIET,
@@ -62,7 +62,7 @@ def numbers_below(ax: Axes, series: Sequence[Series], title: str, first_mm: floa
             one.label,
             (0, 0),
             xycoords="axes fraction",
-            xytext=(-16.5 * to_points, drop),
+            xytext=(-left_mm * to_points, drop),
             textcoords="offset points",
             fontsize=style.FONT_SIZE - 0.7,
             color=one.look.colour,

@@ -43,6 +43,8 @@ def trajectory_panel(
         if ticks is not None:
             ax.set_yticks(ticks, [f"{tick:,.0f}{unit}" for tick in ticks])
             ax.minorticks_off()
+        elif unit:
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}{unit}")
         ax.grid(axis="y", color=style.FAINT, linewidth=0.5, zorder=0)
         ax.set_axisbelow(True)
         ax.set_title(axis, loc="left", x=-0.02, fontsize=style.FONT_SIZE, color=style.QUIET, pad=5)

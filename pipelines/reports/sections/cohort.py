@@ -7,11 +7,11 @@ import polars as pl
 from pipelines.protocol import Covariate
 from pipelines.reports import counts, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
-from pipelines.reports.figures.flow import flow_panel
+from pipelines.reports.figures.flow import FlowStep, flow_panel
+from pipelines.reports.gate import ABOUT, LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
-COMPLEMENT_NOTE = "† Withheld because a small count could otherwise be worked out."
 
 
 def flow(study: Study) -> Section:
@@ -22,9 +22,9 @@ def flow(study: Study) -> Section:
         return not_applicable("flow", title, "The release gave no attrition table, so the way in cannot be shown.")
     steps = frame.select("step", "rule").unique("step").sort("step").rows()
     gate = study.gate
-    boxes: list[tuple[str, Shown, Shown | None]] = [
-        (
-            _sentence(rule),
+    boxes = [
+        FlowStep(
+            rule,
             gate.count(counts.attrition(step, counts.ALL, "remaining")),
             gate.count(counts.attrition(step, counts.ALL, "excluded")) if place else None,
         )
@@ -32,38 +32,46 @@ def flow(study: Study) -> Section:
     ]
     ends = [(study.short(t), study.rank(t), gate.count(counts.patients(t))) for t in study.tiers]
     alt = (
-        "Flow chart. " + "; ".join(f"{rule}: {left} remain" for rule, left, _ in boxes)
-        + ". First tier: " + ", ".join(f"{label} {n}" for label, _, n in ends) + "."
+        f"Flow chart. {_sentence(boxes[0].rule)}: {boxes[0].remaining}. "
+        + " ".join(f"Left out, {box.rule}: {box.excluded}; {box.remaining} remain." for box in boxes[1:])
+        + " First tier: " + ", ".join(f"{label} {n}" for label, _, n in ends) + "."
     )  # fmt: skip
     figure = Figure(
         "figure-flow",
-        "From all treatment episodes to the patients compared",
+        "From the release to the patients compared",
         (flow_panel(boxes, ends, alt),),
-        "Read from top to bottom: each box holds the tier episodes that remain after a rule, each line to the right "
-        "those left out by the next rule. The last row is the first tier of each patient after enrolment, which is "
-        "what the report compares.",
+        "Read from top to bottom: each box holds the patients that remain, each line to the right those left out and "
+        "why. The last row is the first tier of each patient after enrolment, which is what the report compares.",
         source="outcomes.attrition, summed over tiers; analysis.subjects",
+        notes=(_small(study), LEGEND),
     )
     return Section("flow", title, (figure, _flow_table(study, steps)))
 
 
 def _flow_table(study: Study, steps: list[tuple[int, str]]) -> Table:
-    columns = [Column("Rule", "left")] + [Column(study.short(t)) for t in study.tiers]
+    groups = [t for t in (*study.tiers, counts.NONE) if _has_flow(study, steps, t)]
+    columns = [Column("", "left")] + [Column("None" if t == counts.NONE else study.short(t)) for t in groups]
     rows = []
     for place, (step, rule) in enumerate(steps):
         if place:
-            out: list[Cell] = [study.gate.count(counts.attrition(step, t, "excluded")) for t in study.tiers]
-            rows.append(Row((f"Left out: {rule[:1].lower() + rule[1:]}", *out), indent=1))
-        left: list[Cell] = [study.gate.count(counts.attrition(step, t, "remaining")) for t in study.tiers]
-        rows.append(Row((_sentence(rule), *left), kind="total"))
+            out: list[Cell] = [study.gate.count(counts.attrition(step, t, "excluded")) for t in groups]
+            rows.append(Row((f"Left out: {rule}", *out), indent=1))
+        left: list[Cell] = [study.gate.count(counts.attrition(step, t, "remaining")) for t in groups]
+        rows.append(Row(("Remaining" if place else _sentence(rule), *left), kind="total"))
     return Table(
         "table-flow",
-        "Tier episodes left out and remaining, by tier",
+        "Patients left out and remaining, by first tier",
         tuple(columns),
         tuple(rows),
-        notes=(_small(study), COMPLEMENT_NOTE),
+        notes=(_small(study), LEGEND),
         source="outcomes.attrition",
     )
+
+
+def _has_flow(study: Study, steps: list[tuple[int, str]], tier: str) -> bool:
+    known = study.gate.decisions.ledger.counts
+    keys = [counts.attrition(step, tier, "remaining") for step, _ in steps]
+    return any(key in known and known[key].value for key in keys)
 
 
 def _small(study: Study) -> str:
@@ -101,10 +109,10 @@ def table_one(study: Study) -> Section:
         "Characteristics known before the tier began",
         tuple(columns),
         tuple(rows),
-        reading="Mean (standard deviation) for numbers, count (per cent of those known) for the rest. A standardised "
+        reading="Mean (standard deviation) for numbers, count (per cent of the tier's patients) for the rest. A standardised "
         f"difference is a difference between two tiers in units of their pooled standard deviation; beyond ±{limit} "
         "the two groups are not alike, and an unadjusted comparison would mislead.",
-        notes=(f"Tiers in the differences: {keys}.", _small(study), COMPLEMENT_NOTE),
+        notes=(f"Tiers in the differences: {keys}.", _small(study), LEGEND),
         source="results.table_one",
     )
     return Section("table-one", title, (table,))
@@ -164,15 +172,8 @@ def _mean_sd(study: Study, part: pl.DataFrame, variable: str, tier: str) -> Cell
     return study.gate.text(f"{numbers.fixed(mean, digits)} ({numbers.fixed(sd, digits)})", counts.patients(tier))
 
 
-def _known(study: Study, variable: str, tier: str) -> int:
-    known = study.gate.decisions.ledger.counts
-    missing = known.get(counts.characteristic(variable, counts.MISSING, tier))
-    return known[counts.patients(tier)].value - (missing.value if missing else 0)
-
-
 def _level(study: Study, variable: str, level: str, tier: str) -> Cell:
-    key = counts.characteristic(variable, level, tier)
-    return study.gate.count_and_share(key, counts.known(variable, tier))
+    return study.gate.count_and_share(counts.characteristic(variable, level, tier), counts.patients(tier))
 
 
 def _smd_numeric(study: Study, part: pl.DataFrame, tier: str, reference: str) -> Cell:
@@ -186,18 +187,16 @@ def _smd_numeric(study: Study, part: pl.DataFrame, tier: str, reference: str) ->
 
 def _smd_levels(study: Study, variable: str, levels: tuple[str, ...], tier: str, reference: str) -> Cell:
     """Difference of proportions over all levels (Yang and Dalton 2012); only where all of them are printed."""
+    keys = [[counts.characteristic(variable, x, t) for x in levels] for t in (tier, reference)]
+    if not all(study.gate.is_printed(key) for arm in keys for key in arm):
+        return Shown("†", is_withheld=True)
+    about = "" if all(study.gate.is_exact(key) for arm in keys for key in arm) else ABOUT
     shares = []
-    for t in (tier, reference):
-        drawn = [study.gate.drawn_share(counts.characteristic(variable, x, t), counts.known(variable, t)) for x in levels]
-        if any(share is None for share in drawn):
-            return Shown("†", is_withheld=True)
-        shares.append([_exact(study, variable, x, t) for x in levels])
-    return _difference(study, _distance(*shares), tier, reference)
-
-
-def _exact(study: Study, variable: str, level: str, tier: str) -> float:
-    known = study.gate.decisions.ledger.counts
-    return known[counts.characteristic(variable, level, tier)].value / known[counts.known(variable, tier)].value
+    for arm, t in zip(keys, (tier, reference), strict=True):
+        values = [study.gate.decisions.value(key) for key in arm]
+        whole = sum(values) if len(levels) > 1 else study.gate.decisions.ledger.counts[counts.patients(t)].value
+        shares.append([value / whole for value in values])
+    return study.gate.text(about + numbers.fixed(_distance(*shares), 2), counts.patients(tier), counts.patients(reference))
 
 
 def _distance(p: list[float], q: list[float]) -> float:
@@ -243,7 +242,7 @@ def completeness(study: Study) -> Section:
         tuple(rows),
         reading=f"Due are patients whose visit window has closed and who were alive at its end. ▾ marks a share below "
         f"the protocol's target of {numbers.percent(target)}. Those not seen may differ from those seen.",
-        notes=(COMPLEMENT_NOTE,),
+        notes=(LEGEND,),
         source="outcomes.completeness",
     )
     return Section("completeness", title, (table, *_by_site(study, frame, target)))
@@ -255,9 +254,9 @@ def _completeness(study: Study, outcome: str, window: str, group: str, target: f
         return numbers.ABSENT
     share = study.gate.drawn_share(done, due)
     if share is None:
-        return study.gate.count(done)
+        return Shown(f"{study.gate.count(done)}/{study.gate.count(due)}", is_withheld=True)
     mark = " ▾" if share < target else ""
-    return Shown(f"{study.gate.count(done)}/{study.gate.count(due)}\u2002{study.gate.share(done, due)}{mark}")
+    return Shown(f"{study.gate.fraction(done, due)}\u2002{study.gate.share(done, due)}{mark}")
 
 
 def _by_site(study: Study, frame: pl.DataFrame, target: float) -> tuple[Table | Paragraph | Callout, ...]:
@@ -275,7 +274,7 @@ def _by_site(study: Study, frame: pl.DataFrame, target: float) -> tuple[Table | 
             (Column("Site (pseudonym)", "left"), *[Column(label) for label in labels]),
             tuple(rows),
             reading=f"Sites in alphabetical order, not ranked. ▾ marks a share below {numbers.percent(target)}.",
-            notes=(_small(study), COMPLEMENT_NOTE),
+            notes=(_small(study), LEGEND),
             source="outcomes.completeness",
         ),
     )

@@ -8,19 +8,19 @@ from pipelines.protocol import Endpoint
 from pipelines.reports import counts, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
-from pipelines.reports.figures.marks import Point, Series
+from pipelines.reports.figures.marks import Series
+from pipelines.reports.gate import LEGEND, WITHHELD
 from pipelines.reports.sections import not_applicable
-from pipelines.reports.sections.curves import curve_series
+from pipelines.reports.sections.curves import curve_series, numbers_at_ticks
 from pipelines.reports.study import Study
 
-_DAGGER = "† Withheld because a small count could otherwise be worked out."
 
 
 def failure(study: Study) -> Section:
     """Cumulative incidence of the descriptive endpoints by tier, with the linkage statement."""
     title = "Time to treatment failure"
-    shown = [e for e in study.protocol.endpoints if e.is_descriptive]
-    shown = [e for e in shown or study.protocol.endpoints[:1] if _has_curve(study, e)]
+    shown = [e for e in study.protocol.endpoints if e.is_descriptive] or list(study.protocol.endpoints)
+    shown = [e for e in shown[:1] if _has_curve(study, e)]
     if not study.protocol.endpoints:
         return not_applicable("failure", title, "The protocol names no failure event.")
     if not shown:
@@ -88,10 +88,7 @@ def _incidence_series(study: Study, endpoint: Endpoint, cause: str, with_competi
     for tier in study.tiers:
         mine = curves.filter(pl.col("tier") == tier).rename({"time_days": "at"}) if curves.height else curves
         cuts = study.gate.cuts(times, endpoint.name, tier, with_competing)
-        if mine.is_empty() or mine["estimate"].null_count() == mine.height or cuts.is_empty:
-            found.append(Series(study.short(tier), study.rank(tier), ()))
-        else:
-            found.append(curve_series(study, tier, mine, cuts, start=0.0))
+        found.append(curve_series(study, tier, mine, cuts, start=0.0))
     return found
 
 
@@ -106,8 +103,7 @@ def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint,
     step = 6 if months > 12 else 3
     ticks = [(_day_of(m, last, months), str(m)) for m in range(0, months + 1, step)]
     axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, top / 5 if top != 0.8 else 0.2)
-    places = [x for x, _ in ticks]
-    placed = [Series(s.label, s.rank, tuple(_at_tick(p, places) for p in s.points)) for s in series]
+    placed = numbers_at_ticks(series, ticks, reach=10)
     said = [
         f"{one.label} {numbers.percent(one.drawn[-1].y)} by {numbers.horizon(one.drawn[-1].x)}"
         if len(one.drawn) > 1
@@ -121,11 +117,6 @@ def _day_of(month: int, last: int, months: int) -> float:
     return float(last) if month == months else round(month * 30.4375)
 
 
-def _at_tick(point: Point, places: Sequence[float]) -> Point:
-    near = any(abs(point.x - place) <= 10 for place in places)
-    return point if near else Point(point.x, point.y, point.low, point.high)
-
-
 def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[str]:
     last = max(counts.horizons(endpoint, study.protocol))
     return [
@@ -137,9 +128,8 @@ def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[s
 
 def _horizon_table(study: Study) -> Table:
     rows: list[Row] = []
-    for endpoint in study.protocol.endpoints:
-        if endpoint.is_harm or endpoint.is_negative_control:
-            continue
+    printed = {e.name for t in study.tiers for e in counts.reported(study.protocol, t) if not e.is_harm}
+    for endpoint in (e for e in study.protocol.endpoints if e.name in printed):
         rows.append(Row((endpoint.label,), "group"))
         for day in counts.horizons(endpoint, study.protocol):
             cells = [incidence_cell(study, endpoint, tier, day) for tier in study.tiers]
@@ -149,9 +139,10 @@ def _horizon_table(study: Study) -> Table:
         "Cumulative incidence at the protocol's horizons",
         (Column("Endpoint", "left"), *[Column(study.short(t)) for t in study.tiers]),
         tuple(rows),
-        reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. Different "
-        "endpoints nest within each other: do not add them.",
-        notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", _DAGGER),
+        reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. The event "
+        "of a contrast is shown for its two tiers only. Endpoints lie within each other: do not add them. Other "
+        "definitions of failure are in the results.",
+        notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", LEGEND),
         source="results.cumulative_incidence (weighting = unweighted)",
     )
 
@@ -161,8 +152,8 @@ def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> C
     key = counts.events(endpoint.name, tier, day)
     if not study.gate.knows(key):
         return numbers.ABSENT
-    if not study.gate.is_printed(key):
-        return Shown(f"<{study.gate.minimum} ev.", True) if study.gate.is_small(key) else study.gate.count(key)
+    if not study.gate.is_exact(key):
+        return Shown(f"<{study.gate.minimum} ev.", True) if study.gate.is_small(key) else Shown(WITHHELD, True)
     curve = study.snapshot.rows(
         "results.cumulative_incidence", endpoint=endpoint.name, tier=tier, cause="event", weighting="unweighted"
     )
@@ -199,7 +190,7 @@ def harm(study: Study) -> Section:
         (Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers]), "total"), *rows),
         reading="Patients with at least one event from the day the tier began (per cent). Harm is kept apart from "
         "failure. Not adjusted: higher tiers are operations, and are given to other patients.",
-        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", _DAGGER),
+        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
         source="analysis.time_to_event; results.cumulative_incidence",
     )
     return Section("harm", title, (table,))
@@ -239,7 +230,7 @@ def crossover(study: Study) -> Section:
         tuple(rows),
         reading="Each row splits the patients of a first tier by the next higher tier they were given during follow-up "
         "(per cent of the row). A lower or equal tier later is part of the same course.",
-        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", _DAGGER),
+        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
         source="outcomes.crossover",
     )
     return Section("crossover", title, (table,))

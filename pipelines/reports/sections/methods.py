@@ -5,7 +5,7 @@ from pipelines.reports import numbers
 from pipelines.reports.content import Block, Bullets, Column, Facts, Paragraph, Row, Section, Table
 from pipelines.reports.figures.formula import formula
 from pipelines.reports.sections import not_applicable
-from pipelines.reports.sections.outcomes import threshold_label
+from pipelines.reports.sections.responders import threshold_label
 from pipelines.reports.study import Study
 
 

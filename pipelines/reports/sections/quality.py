@@ -4,6 +4,7 @@ import polars as pl
 
 from pipelines.reports import counts, numbers
 from pipelines.reports.content import Callout, Cell, Column, Row, Section, Shown, Table
+from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
@@ -32,7 +33,7 @@ def _ingest(study: Study) -> list[Table]:
             (Column("Table", "left"), Column("Read"), Column("Accepted"), Column("Quarantined")),
             tuple(rows),
             reading="Read = accepted + quarantined. A quarantined row breaks a rule and takes no part in any result.",
-            notes=("† Withheld because a small count could otherwise be worked out.",),
+            notes=(LEGEND,),
             source="quality.ingest_counts",
         )
     ]
