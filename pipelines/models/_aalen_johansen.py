@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.models._frames import Floats, Ints
+from pipelines.models._frames import Floats, Ints, ModelInputError
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,14 @@ class Rows:
     def of(
         cls, entry: Floats, exit_: Floats, cause: Ints, weight: Floats, cluster: Ints | None, keep: np.ndarray
     ) -> Rows:
-        """Return the rows marked by `keep`, without those of weight 0."""
+        """Return the rows marked by `keep`, without those of weight 0.
+
+        Raises:
+            ModelInputError: no row is left.
+        """
         chosen = np.flatnonzero(keep & (weight > 0))
+        if len(chosen) == 0:
+            raise ModelInputError("All rows of a group have weight 0; leave the group out or weight it.")
         return cls(
             entry[chosen],
             exit_[chosen],

@@ -104,8 +104,6 @@ def comparison_frame(rows: list[Comparison], groups: Groups, causes: Sequence[in
 
 def _areas(level: object, rows: Rows, causes: Sequence[int], tau: float, clusters: int) -> Areas:
     unknown = np.full(len(causes), np.nan)
-    if len(rows.exit) == 0:
-        return Areas(level, unknown, np.zeros((clusters, len(causes))), not_estimable("a group has no weight"))
     table = product_limit(rows, causes)
     if table.time[-1] < tau and table.survival[-1] > 0:
         reason = not_estimable("follow-up of a group ends before tau")

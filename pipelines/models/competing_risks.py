@@ -59,8 +59,6 @@ def cumulative_incidence(
     pieces = []
     for code in range(groups.count):
         rows = Rows.of(start, stop, codes, weight, clusters, groups.codes == code)
-        if len(rows.exit) == 0:
-            continue
         table = product_limit(rows, causes)
         std_error = np.sqrt(Influence.of(rows, table).variance())
         for k, number in enumerate(causes):

@@ -57,7 +57,7 @@ def turnbull(
     for code, name in enumerate(groups.levels.to_list()):
         rows = np.flatnonzero((groups.codes == code) & (weight > 0))
         if len(rows) == 0:
-            continue
+            raise ModelInputError("All rows of a group have weight 0; leave the group out or weight it.")
         problem = _Problem.of(low[rows], high[rows])
         mass, converged = problem.fit(problem.summed(weight[rows]))
         limits = problem.bootstrap(weight[rows], replicates, generator, level)

@@ -58,8 +58,6 @@ def kaplan_meier(
     pieces = []
     for code in range(groups.count):
         rows = Rows.of(start, stop, cause, weight, clusters, groups.codes == code)
-        if len(rows.exit) == 0:
-            continue
         table = product_limit(rows, (1,))
         robust = weights is not None or cluster is not None
         variance = Influence.of(rows, table).variance()[:, 0] if robust else greenwood(table)
@@ -78,6 +76,39 @@ def kaplan_meier(
         }
         pieces.append(pl.DataFrame({"group": groups.levels.new_from_index(code, len(table.time)), **columns}))
     return pl.concat(pieces)
+
+
+def survival_quantile(
+    frame: pl.DataFrame,
+    time: str,
+    event: str,
+    probability: float = 0.5,
+    group: str | None = None,
+    weights: str | None = None,
+    cluster: str | None = None,
+    conf_type: str = "log-log",
+    level: float = 0.95,
+) -> pl.DataFrame:
+    """Return the time by which a share of each group has had the event (0.5: the median), with limits.
+
+    Columns: group, probability, estimate, ci_low, ci_high; null where the curve, or its limit, does not fall so far.
+    Where the curve lies exactly at the share, the middle of that stretch is taken. For the median follow-up (reverse
+    Kaplan-Meier) pass a column that is true where the row is censored as `event`.
+
+    Raises:
+        ModelInputError: as `kaplan_meier`, or a probability that is not between 0 and 1.
+    Source: Brookmeyer & Crowley, Biometrics 38 (1982) 29-41.
+    """
+    if not 0 < probability < 1:
+        raise ModelInputError(f"probability must lie between 0 and 1, it is {probability}.")
+    curve = kaplan_meier(frame, time, event, group, weights, None, cluster, conf_type, level)
+    parts = curve.partition_by("group", maintain_order=True)
+    columns = {
+        name: nullable(np.array([_first_below(part, source, 1 - probability) for part in parts]))
+        for name, source in (("estimate", "estimate"), ("ci_low", "ci_low"), ("ci_high", "ci_high"))
+    }
+    labels = pl.concat([part.select("group").head(1) for part in parts])
+    return labels.with_columns(probability=pl.lit(probability), **columns)
 
 
 def log_rank(
@@ -166,3 +197,13 @@ def restricted_mean(
     base = None if groups.count < 2 else 0 if reference is None else groups.index_of(reference)
     rows = list(compare([area.as_time_without(tau) for area in lost], base, level))
     return comparison_frame(rows, groups, None)
+
+
+def _first_below(curve: pl.DataFrame, column: str, share: float, tolerance: float = 1e-8) -> float:
+    """Return where a curve falls to a share, NaN if it does not; the middle of a stretch exactly at the share."""
+    known = curve.select("time", pl.col(column)).drop_nulls()
+    time, values = known["time"].to_numpy(), known[column].to_numpy()
+    reached, passed = time[values <= share + tolerance], time[values < share - tolerance]
+    if len(reached) == 0:
+        return float("nan")
+    return float((reached[0] + (passed[0] if len(passed) else time[-1])) / 2)

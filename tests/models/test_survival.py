@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.models._frames import ModelInputError
-from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
+from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean, survival_quantile
 
 # Six patients: events at 1, 2, 2 and 5, censored at 3 and 6. On paper: S = 5/6, then 5/6 × 3/5 = 1/2, then 1/2 × 1/2.
 SIX = pl.DataFrame({"time": [1, 2, 2, 3, 5, 6], "event": [1, 1, 1, 0, 1, 0]})
@@ -33,6 +33,19 @@ def test_kaplan_meier_on_paper():
     assert curve["estimate"].to_list() == pytest.approx([5 / 6, 1 / 2, 1 / 2, 1 / 4, 1 / 4])
     # Greenwood at 2: S² (1/(6·5) + 2/(5·3)) = (1/4)(1/30 + 2/15) = 1/24.
     assert curve["std_error"][1] == pytest.approx(np.sqrt(1 / 24))
+
+
+def test_median_on_paper():
+    # S is exactly 1/2 from 2 to 5: the middle is 3.5; a quarter has had the event by 2; S never falls to 1/10.
+    for probability, time in ((0.5, 3.5), (0.25, 2.0), (0.9, None)):
+        assert survival_quantile(SIX, "time", "event", probability)["estimate"].to_list() == [time]
+
+
+def test_a_group_without_weight_is_refused():
+    frame = SIX.with_columns(arm=pl.Series(list("xxxyyy")), w=pl.Series([1.0, 1, 1, 0, 0, 0]))
+    for estimate in (kaplan_meier, lambda *columns, **options: restricted_mean(*columns, 2, **options)):
+        with pytest.raises(ModelInputError, match="weight 0"):
+            estimate(frame, "time", "event", group="arm", weights="w")
 
 
 def test_restricted_mean_on_paper():

@@ -16,7 +16,7 @@ from pipelines.models.cox import cox_regression, proportional_hazards_test
 from pipelines.models.interval import turnbull
 from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.models.parametric import parametric_regression
-from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean
+from pipelines.models.survival import kaplan_meier, log_rank, pairwise_log_rank, restricted_mean, survival_quantile
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(not REFERENCE.is_dir(), reason="the shared reference tables are not on this machine")
@@ -110,6 +110,16 @@ def test_dev_01_kaplan_meier_and_log_rank(name):
             close(ours["std_error"], row["se_greenwood"])
             close(ours["ci_low"], row["lower"])
             close(ours["ci_high"], row["upper"])
+    for key, conf_type in (("median_loglog", "log-log"), ("median_log", "log")):
+        medians = survival_quantile(frame, "time", "event", group=group, conf_type=conf_type)
+        for row in expected[key]:
+            ours = medians.filter(pl.col("group") == level_of(row["group"])).to_dicts()[0]
+            close(ours["estimate"], row["median"])
+            close(ours["ci_low"], row["lo"])
+            close(ours["ci_high"], row["hi"])
+    lost = frame.with_columns(censored=pl.col("event").cast(pl.Int8) == 0)
+    reverse = survival_quantile(lost, "time", "censored")["estimate"][0]
+    close(reverse, expected["reverse_km_median_followup"])
     test = log_rank(frame, "time", "event", group).to_dicts()[0]
     close(test["statistic"], expected["logrank"]["chisq"])
     close(test["p_value"], expected["logrank"]["p"])
