@@ -1,10 +1,10 @@
 -- title: As-treated view
 -- grain: episode_id, endpoint
--- rule: Days since enrolment. A patient enters the risk set of a tier when its episode starts (delayed entry) and leaves it
---   at the endpoint, at death, when the next tier starts or at the end of follow-up. The escalation that ends a stay counts
---   against the tier it left; a death or another event on that day counts under the tier that starts then. Entry is half a
---   day before the start, so that an event on the first day is seen. Later treatment never decides the tier of earlier
---   days: delaying an operation adds no surgical time at risk.
+-- rule: Days since enrolment. A patient enters the risk set of a tier when its episode starts (delayed entry) and
+--   leaves it at the endpoint, at death, when the next tier starts or at the end of follow-up. The escalation that
+--   ends a stay counts against the tier it left; a death or another event on that day counts under the tier that
+--   starts then. Entry is half a day before the start, so that an event on the first day is seen. Later treatment
+--   never decides the tier of earlier days: delaying an operation adds no surgical time at risk.
 -- source: design, views; Andersen & Gill 1982 (counting process)
 WITH stays AS (
     SELECT

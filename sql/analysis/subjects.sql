@@ -1,7 +1,7 @@
 -- title: Subjects of the index view
 -- grain: episode_id
--- rule: One row per index episode with what was known at its time zero: characteristics at enrolment, tiers used before,
---   days waited since enrolment, and baselines. Columns of instruments that the protocol lacks are null.
+-- rule: One row per index episode with what was known at its time zero: characteristics at enrolment, tiers used
+--   before, days waited since enrolment, and baselines. Columns of instruments that the protocol lacks are null.
 -- source: outcomes.episodes, outcomes.baselines, staging.patients
 WITH baselines AS (
     SELECT

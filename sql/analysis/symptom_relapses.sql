@@ -1,7 +1,7 @@
 -- title: Return of a symptom in the index view
 -- grain: episode_id, relapse
--- rule: outcomes.symptom_relapses of index episodes; days since the first responding visit. The relapse came after the
---   lower and by the upper time; without a relapse there is no upper time.
+-- rule: outcomes.symptom_relapses of index episodes; days since the first responding visit. The relapse came after
+--   the lower and by the upper time; without a relapse there is no upper time.
 -- source: outcomes.symptom_relapses
 SELECT
     episode_id,

@@ -1,6 +1,7 @@
 -- title: Time to each endpoint in the index view
 -- grain: episode_id, endpoint
--- rule: outcomes.time_to_event of index episodes; relapses, which visits only bracket, are in analysis.symptom_relapses.
+-- rule: outcomes.time_to_event of index episodes; relapses, which visits only bracket, are in
+--   analysis.symptom_relapses.
 -- source: outcomes.time_to_event
 SELECT
     episode_id,

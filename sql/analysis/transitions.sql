@@ -1,8 +1,8 @@
 -- title: Moves between tiers, and death
 -- grain: patient_id, start_days
--- rule: Each episode is a stay in its tier, in days since the index episode started, that ends with the move to the next
---   tier, with death, or without a move ('censor') at the end of follow-up. A death on the day a stay starts is put half a
---   day later; a stay without length and without a move is left out.
+-- rule: Each episode is a stay in its tier, in days since the index episode started, that ends with the move to the
+--   next tier, with death, or without a move ('censor') at the end of follow-up. A death on the day a stay starts is
+--   put half a day later; a stay without length and without a move is left out.
 -- source: outcomes.episodes; Aalen & Johansen 1978
 WITH stays AS (
     SELECT

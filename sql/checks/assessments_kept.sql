@@ -2,8 +2,8 @@
 -- target: staging.assessments
 -- kind: coverage
 -- blocking: false
--- meaning: Assessments of instruments or in units that the protocol does not name are left out of
---   everything that follows.
+-- meaning: Assessments of instruments or in units that the protocol does not name are left out of everything that
+--   follows.
 SELECT
     count(*) FILTER (WHERE staged.record_id IS NULL) AS violations,
     count(*) AS rows_examined

@@ -2,8 +2,8 @@
 -- target: outcomes.visits
 -- kind: range
 -- blocking: false
--- meaning: Assessments are recorded after the end of follow-up; they count for nothing, and the last
---   contact of these patients may be wrong.
+-- meaning: Assessments are recorded after the end of follow-up; they count for nothing, and the last contact of these
+--   patients may be wrong.
 SELECT
     count(*) FILTER (WHERE assessments.day > follow_up.follow_up_end_day) AS violations,
     count(*) AS rows_examined

@@ -2,8 +2,8 @@
 -- target: outcomes.attrition
 -- kind: reconciliation
 -- blocking: true
--- meaning: What remains after a step is not what remained before less what it excluded, or the last step is
---   not the index episodes.
+-- meaning: What remains after a step is not what remained before less what it excluded, or the last step is not the
+--   index episodes.
 WITH steps AS (
     SELECT
         step,

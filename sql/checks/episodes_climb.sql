@@ -2,8 +2,7 @@
 -- target: outcomes.episodes
 -- kind: range
 -- blocking: true
--- meaning: An episode opened at a tier that is not higher than the running one, or is numbered out of
---   order.
+-- meaning: An episode opened at a tier that is not higher than the running one, or is numbered out of order.
 WITH steps AS (
     SELECT
         tier_rank,

@@ -2,8 +2,7 @@
 -- target: outcomes.time_to_event
 -- kind: range
 -- blocking: true
--- meaning: A time is negative, goes beyond follow-up, or its status is none of censored, event and
---   competing.
+-- meaning: A time is negative, goes beyond follow-up, or its status is none of censored, event and competing.
 SELECT
     count(*) FILTER (
         WHERE

@@ -2,8 +2,8 @@
 -- target: staging.follow_up
 -- kind: coverage
 -- blocking: true
--- meaning: A patient has no last contact, no data cut and no event that ends follow-up, so no time at risk
---   can be counted.
+-- meaning: A patient has no last contact, no data cut and no event that ends follow-up, so no time at risk can be
+--   counted.
 SELECT
     count(*) FILTER (WHERE follow_up.follow_up_end_day IS NULL OR follow_up.end_source_id IS NULL) AS violations,
     count(*) AS rows_examined

@@ -2,8 +2,7 @@
 -- target: outcomes.responders
 -- kind: reconciliation
 -- blocking: true
--- meaning: The judgements of an instrument and window are not as many as its scheduled visits times its
---   thresholds.
+-- meaning: The judgements of an instrument and window are not as many as its scheduled visits times its thresholds.
 WITH thresholds AS (
     SELECT
         instrument,

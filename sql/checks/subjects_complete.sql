@@ -2,8 +2,7 @@
 -- target: analysis.subjects
 -- kind: reconciliation
 -- blocking: true
--- meaning: An index episode is missing from the subjects, so its patient would drop out of every adjusted
---   analysis.
+-- meaning: An index episode is missing from the subjects, so its patient would drop out of every adjusted analysis.
 SELECT
     count(*) FILTER (WHERE subjects.episode_id IS NULL) AS violations,
     count(*) AS rows_examined

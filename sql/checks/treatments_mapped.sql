@@ -2,8 +2,8 @@
 -- target: staging.treatments
 -- kind: coverage
 -- blocking: false
--- meaning: A treatment has no tier and a code that the code list does not hold (or no longer maps); it is
---   kept outside the ladder.
+-- meaning: A treatment has no tier and a code that the code list does not hold (or no longer maps); it is kept
+--   outside the ladder.
 SELECT
     count(*) FILTER (WHERE treatments.tier IS NULL AND codes.tier IS NULL) AS violations,
     count(*) AS rows_examined

@@ -2,8 +2,8 @@
 -- target: outcomes.episodes
 -- kind: range
 -- blocking: false
--- meaning: Treatments are recorded after the end of follow-up; they count for nothing, and the last contact
---   of these patients may be wrong.
+-- meaning: Treatments are recorded after the end of follow-up; they count for nothing, and the last contact of these
+--   patients may be wrong.
 SELECT
     count(*) FILTER (WHERE treatment_days.day > follow_up.follow_up_end_day) AS violations,
     count(*) AS rows_examined

@@ -1,7 +1,7 @@
 -- title: Baseline of each instrument
 -- grain: episode_id, instrument
--- rule: The latest record from baseline_first_day to baseline_last_day (both counted from the start of the episode, both
---   included). Instruments that only make sense after treatment have no baseline.
+-- rule: The latest record from baseline_first_day to baseline_last_day (both counted from the start of the episode,
+--   both included). Instruments that only make sense after treatment have no baseline.
 -- source: protocol.rules (baseline days), protocol.instruments
 WITH candidates AS (
     SELECT

@@ -1,7 +1,7 @@
 -- title: Crossover from the index tier to the next
 -- grain: from_tier, to_tier
--- rule: Index episodes by their tier and by the tier of the episode that followed within follow-up ('none' where there
---   was none).
+-- rule: Index episodes by their tier and by the tier of the episode that followed within follow-up ('none' where
+--   there was none).
 -- source: outcomes.episodes; domain, crossover handling
 SELECT
     tier AS from_tier,

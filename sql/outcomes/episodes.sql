@@ -1,11 +1,11 @@
 -- title: Tier episodes
 -- grain: episode_id
--- rule: From enrolment (day 0) on, each treatment day whose tier is higher than on any earlier day opens an episode, and
---   that day is its time zero. Lower or equal tiers later belong to the running episode. What was done before day 0 is
---   history: it counts among the prior tiers and opens nothing. A flagged planned stage opens no episode when it falls
---   within planned_stage_days of the start of its plan (the latest earlier day on which an unflagged treatment, or the
---   first of all, reached a new highest tier). Episodes that would start after the end of follow-up are dropped and
---   counted in outcomes.attrition.
+-- rule: From enrolment (day 0) on, each treatment day whose tier is higher than on any earlier day opens an episode,
+--   and that day is its time zero. Lower or equal tiers later belong to the running episode. What was done before day
+--   0 is history: it counts among the prior tiers and opens nothing. A flagged planned stage opens no episode when it
+--   falls within planned_stage_days of the start of its plan (the latest earlier day on which an unflagged treatment,
+--   or the first of all, reached a new highest tier). Episodes that would start after the end of follow-up are
+--   dropped and counted in outcomes.attrition.
 -- source: protocol.rules (planned_stage_days); design, time zero
 WITH ladder_days AS (
     SELECT

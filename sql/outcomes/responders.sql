@@ -1,11 +1,11 @@
 -- title: Responders at each threshold
 -- grain: episode_id, instrument, threshold, visit_window
--- rule: Who can respond is decided by the baseline alone: without a baseline, with a percent threshold and a baseline of
---   zero, with a walk at the cap, or with too little room to improve that much, an episode is excluded and counted.
---   Of the others: dead at the visit is 'died'; an escalation before the visit is non-response, also when the visit was
---   missed; a missed visit is 'missing'; a walk at the cap that already reaches the threshold responds, and one that does
---   not is excluded as indeterminate. Thresholds on the final score need no baseline. Comparisons are made to six
---   decimals, so that 40 minus 27.2 is 12.8.
+-- rule: Who can respond is decided by the baseline alone: without a baseline, with a percent threshold and a baseline
+--   of zero, with a walk at the cap, or with too little room to improve that much, an episode is excluded and
+--   counted. Of the others: dead at the visit is 'died'; an escalation before the visit is non-response, also when
+--   the visit was missed; a missed visit is 'missing'; a walk at the cap that already reaches the threshold responds,
+--   and one that does not is excluded as indeterminate. Thresholds on the final score need no baseline. Comparisons
+--   are made to six decimals, so that 40 minus 27.2 is 12.8.
 -- source: protocol.thresholds; design, patient-reported and walking outcomes
 WITH measured AS (
     SELECT

@@ -1,9 +1,10 @@
 -- title: Scheduled visits, kept or missed
 -- grain: episode_id, instrument, visit_window
--- rule: One row for each instrument that the release collects and each visit window that has closed for the episode (its
---   last day is not after the data cut) or that has a record. A patient is alive at a visit when no death is known up to
---   the window's last day. An escalation is before the visit when the next episode began on or before the day of the
---   record, or of the nominal day where there is none. Instruments asked after treatment only have no baseline.
+-- rule: One row for each instrument that the release collects and each visit window that has closed for the episode
+--   (its last day is not after the data cut) or that has a record. A patient is alive at a visit when no death is
+--   known up to the window's last day. An escalation is before the visit when the next episode began on or before the
+--   day of the record, or of the nominal day where there is none. Instruments asked after treatment only have no
+--   baseline.
 -- source: outcomes.visits, outcomes.baselines, protocol.windows; design, patient-reported and walking outcomes
 WITH collected AS (
     SELECT

@@ -1,10 +1,11 @@
 -- title: Return of a symptom after a response
 -- grain: episode_id, relapse
--- rule: Of the episodes that responded at a visit (reached the threshold that the relapse names), when the score was first
---   back to within the margin of its baseline. It is seen at visits only, so both ends are intervals: the response began
---   after response_lower_day and by response_day, the relapse came after last_free_day and by relapse_day. The clock starts
---   at the first responding visit. Visits after an escalation say nothing about this tier: the row is then censored at
---   the last visit before it, as it is at the last visit of all where none was back.
+-- rule: Of the episodes that responded at a visit (reached the threshold that the relapse names), when the score was
+--   first back to within the margin of its baseline. It is seen at visits only, so both ends are intervals: the
+--   response began after response_lower_day and by response_day, the relapse came after last_free_day and by
+--   relapse_day. The clock starts at the first responding visit. Visits after an escalation say nothing about this
+--   tier: the row is then censored at the last visit before it, as it is at the last visit of all where none was
+--   back.
 -- source: protocol.relapses; design, relapse (Turnbull's curve)
 WITH visits AS (
     SELECT
@@ -51,7 +52,9 @@ responses AS (
 returns AS (
     SELECT
         *,
-        min(CASE WHEN day > response_day AND is_back THEN day END) OVER (PARTITION BY episode_id, relapse) AS relapse_day
+        min(CASE WHEN day > response_day AND is_back THEN day END) OVER (
+            PARTITION BY episode_id, relapse
+        ) AS relapse_day
     FROM responses
     WHERE response_day IS NOT NULL
 ),

@@ -1,12 +1,13 @@
 -- title: Time to each endpoint
 -- grain: episode_id, endpoint
--- rule: The clock starts on the day the episode starts. A treatment endpoint is the first day after it with a treatment
---   that the endpoint names for this tier, planned stages within planned_stage_days of the start left out; an event
---   endpoint is the first named event on or after it. Death competes, and an event on the day of death counts as the
---   event. Everybody else is censored at the end of follow-up, or at the end of the endpoint's own window if that comes
---   first. Each row names the record that decided it. The lower and upper time are the time itself, unless the event was
---   seen at a visit: then it came after the lower and by the upper time. A relapse has its own row for each episode that
---   responded, its clock starts at the first responding visit, and without a relapse it has no upper time.
+-- rule: The clock starts on the day the episode starts. A treatment endpoint is the first day after it with a
+--   treatment that the endpoint names for this tier, planned stages within planned_stage_days of the start left out;
+--   an event endpoint is the first named event on or after it. Death competes, and an event on the day of death
+--   counts as the event. Everybody else is censored at the end of follow-up, or at the end of the endpoint's own
+--   window if that comes first. Each row names the record that decided it. The lower and upper time are the time
+--   itself, unless the event was seen at a visit: then it came after the lower and by the upper time. A relapse has
+--   its own row for each episode that responded, its clock starts at the first responding visit, and without a
+--   relapse it has no upper time.
 -- source: protocol.endpoints and the tables beside it (treatments, events, relapses), protocol.competing_events
 WITH treatment_events AS (
     SELECT
@@ -28,7 +29,10 @@ WITH treatment_events AS (
         ON episodes.tier = pairs.index_tier AND treatment_days.tier = pairs.event_tier
     WHERE
         treatment_days.day - episodes.start_day > pairs.after_days
-        AND NOT (treatment_days.is_planned_stage AND treatment_days.day - episodes.start_day <= rules.planned_stage_days)
+        AND NOT (
+            treatment_days.is_planned_stage
+            AND treatment_days.day - episodes.start_day <= rules.planned_stage_days
+        )
 ),
 
 other_events AS (
@@ -78,7 +82,8 @@ first_events AS (
     FROM candidates
     QUALIFY
         row_number() OVER (
-            PARTITION BY episode_id, endpoint ORDER BY day ASC, lower_day DESC, source_table ASC, event_description ASC, source_id ASC
+            PARTITION BY episode_id, endpoint
+            ORDER BY day ASC, lower_day DESC, source_table ASC, event_description ASC, source_id ASC
         ) = 1
 ),
 

@@ -1,8 +1,8 @@
 -- title: Visits in their windows
 -- grain: episode_id, instrument, visit_window
--- rule: Of the records within a window (days from the start of the episode, both ends included) the one nearest to the
---   nominal day counts; of two as near, the earlier. Records are never averaged. Nothing after the end of follow-up
---   counts. A record on or after the start of the next episode stays (treatment policy) and is flagged.
+-- rule: Of the records within a window (days from the start of the episode, both ends included) the one nearest to
+--   the nominal day counts; of two as near, the earlier. Records are never averaged. Nothing after the end of follow-
+--   up counts. A record on or after the start of the next episode stays (treatment policy) and is flagged.
 -- source: protocol.windows; design, patient-reported and walking outcomes
 WITH in_windows AS (
     SELECT

@@ -1,7 +1,7 @@
 -- title: Walking tests with change and ceiling flags
 -- grain: episode_id, instrument, visit_window
--- rule: Distance, time to stop and speed at baseline and at the visit. A test at its cap only says "at least this far":
---   the flags say so, and percent change is undefined where the baseline is at the cap or 0 m.
+-- rule: Distance, time to stop and speed at baseline and at the visit. A test at its cap only says "at least this
+--   far": the flags say so, and percent change is undefined where the baseline is at the cap or 0 m.
 -- source: outcomes.scheduled_visits (kept visits); design, walking
 SELECT
     episode_id,

@@ -1,8 +1,8 @@
 -- title: Assessments in standard units
 -- grain: patient_id, day, instrument
--- rule: Values are turned into the instrument's standard unit (feet, miles and kilometres into metres). A walking test
---   is at its cap when it stopped for the time limit or lasted as long; a walk of 0 m has no speed. Instruments that the
---   protocol does not name are left out.
+-- rule: Values are turned into the instrument's standard unit (feet, miles and kilometres into metres). A walking
+--   test is at its cap when it stopped for the time limit or lasted as long; a walk of 0 m has no speed. Instruments
+--   that the protocol does not name are left out.
 -- source: protocol.units (factors), protocol.instruments (kind, time limit)
 WITH converted AS (
     SELECT

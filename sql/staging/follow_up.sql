@@ -1,8 +1,9 @@
 -- title: End of follow-up
 -- grain: patient_id
--- rule: A patient is followed to the earliest of death, withdrawal, last contact and the data cut. Where several fall on
---   one day, death decides before withdrawal, withdrawal before the data cut, the data cut before the last contact: who
---   is in contact on the day of the data cut was not lost. Nothing recorded after that day counts for an outcome.
+-- rule: A patient is followed to the earliest of death, withdrawal, last contact and the data cut. Where several fall
+--   on one day, death decides before withdrawal, withdrawal before the data cut, the data cut before the last
+--   contact: who is in contact on the day of the data cut was not lost. Nothing recorded after that day counts for an
+--   outcome.
 -- source: design, failure and time zero; the deciding record is named by table and record
 WITH first_events AS (
     SELECT
