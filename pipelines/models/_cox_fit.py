@@ -92,11 +92,13 @@ def maximise(likelihood: PartialLikelihood, names: Sequence[str]) -> Maximum:
     score, information = current.score(), current.information()
     null_score, null_information = score, information
     _check_collinear(information, names)
+    # In units of an event's weight, so that weights may be scaled at will.
+    tolerance = DECREMENT_TOLERANCE * float(likelihood.weight[likelihood.event].mean())
     for iteration in range(1, MAX_ITERATIONS + 1):
         step = _newton_step(information, score, null_information, names)
         decrement = float(score @ step)
         beta, current = _ascend(likelihood, beta, step, current)
-        if decrement < DECREMENT_TOLERANCE:
+        if decrement < tolerance:
             return Maximum(current, beta, information, null.log_likelihood, null_score, null_information, iteration)
         score, information = current.score(), current.information()
     raise NoMaximum(f"the likelihood did not converge in {MAX_ITERATIONS} iterations")
@@ -132,7 +134,7 @@ def _ascend(
     likelihood: PartialLikelihood, beta: Floats, step: Floats, current: Evaluation
 ) -> tuple[Floats, Evaluation]:
     """Return the next point, halving the step while the likelihood falls."""
-    slack = 1e-10 * max(1.0, abs(current.log_likelihood))
+    slack = 1e-10 * abs(current.log_likelihood) + 1e-300
     for halving in range(MAX_HALVINGS):
         candidate = beta + step / 2**halving
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -165,6 +165,16 @@ def test_extreme_weights_give_the_fit_of_the_heavy_rows(subjects):
     )
 
 
+@pytest.mark.parametrize("factor", [1e-14, 1e14])
+def test_scale_of_the_weights_does_not_matter(subjects, factor):
+    scaled = subjects.with_columns(weight=factor * pl.col("weight"))
+    ours, theirs = (
+        cox_regression(part, "time", "event", COVARIATES, weights="weight").coefficients for part in (scaled, subjects)
+    )
+    for column in ("coef", "robust_std_error"):
+        assert ours[column].to_list() == pytest.approx(theirs[column].to_list(), rel=1e-8)
+
+
 def test_units_and_origin_of_a_covariate_do_not_matter(subjects):
     shifted = subjects.with_columns(age=1e6 + pl.col("age") / 1e3)
     plain, moved = (cox_regression(frame, "time", "event", ["age", "severe"]) for frame in (subjects, shifted))
