@@ -6,7 +6,7 @@ Frames in, result tables out; nothing here knows the warehouse or Dagster. `ANAL
 
 import polars as pl
 
-from pipelines.analyses import hazards, incidence, responders, trajectories, walking
+from pipelines.analyses import hazards, incidence, ladder, overlap, responders, trajectories, walking
 from pipelines.analyses.balance import balance
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
@@ -15,6 +15,7 @@ from pipelines.analyses.registry import Analysis, Tables, analysis, in_order, ru
 from pipelines.analyses.repeated import repeated_means
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import TABLES
+from pipelines.analyses.sensitivity import sensitivity
 from pipelines.analyses.table_one import table_one
 from pipelines.protocol import Protocol
 
@@ -74,11 +75,41 @@ ANALYSES: dict[str, Analysis] = dict(
             restricted_times,
             "Area under the cumulative incidence (time lost) and under event-free survival up to the horizon.",
         ),
+        analysis(
+            "ladder_occupation",
+            ["analysis.transitions"],
+            ladder.ladder_occupation,
+            "Aalen-Johansen state occupation over the ladder and death, by tier of entry.",
+        ),
+        analysis(
+            "ladder_times",
+            ["analysis.transitions"],
+            ladder.ladder_times,
+            "Expected time in each tier up to the horizon: area under state occupation.",
+        ),
+        analysis(
+            "relapse_curves",
+            ["analysis.symptom_relapses"],
+            ladder.relapse_curves,
+            "Turnbull's curve for interval-censored relapse, bootstrap limits.",
+        ),
+        analysis(
+            "propensity_overlap",
+            [SUBJECTS],
+            overlap.propensity_overlap,
+            "Histogram of the preference score (Walker 2013) by arm.",
+        ),
+        analysis(
+            "missing_patterns",
+            [SCORES, WALKS],
+            overlap.patterns,
+            "Visits kept and missed among patients whose windows have all closed.",
+        ),
         analysis("log_rank", [TIMES], incidence.log_rank, "Log-rank test over all tiers, death censored."),
         analysis("gray_test", [TIMES], incidence.gray_test, "Gray's test over all tiers, death competing."),
         analysis(
             "hazard_ratios",
-            [SUBJECTS, TIMES, "outcomes.episodes", "outcomes.time_to_event", GATE],
+            [SUBJECTS, TIMES, "analysis.as_treated", GATE],
             hazards.hazard_ratios,
             "Cause-specific Cox regression (Efron ties) and Fine-Gray, variance clustered by patient; one event set "
             "per contrast.",
@@ -95,6 +126,19 @@ ANALYSES: dict[str, Analysis] = dict(
             contrasts,
             "Propensity-weighted differences (primary: overlap), ANCOVA with HC3, joint model of walking time and "
             "speed, risk differences, incidence differences.",
+        ),
+        analysis(
+            "sensitivity",
+            [
+                SUBJECTS,
+                SCORES,
+                "results.contrasts",
+                "results.trajectories",
+                "results.hazard_ratios",
+                "results.cumulative_incidence",
+            ],
+            sensitivity,
+            "E-values; in the full analysis set the specification curve and the tipping points of missing data.",
         ),
         analysis(
             "trajectories",

@@ -11,15 +11,18 @@ import polars as pl
 
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.horizons import contrast_times, incidence_differences, tier_times
+from pipelines.analyses.imputed import imputed_contrasts
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.repeated import repeated_contrasts
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.scores import ancova_contrasts
+from pipelines.analyses.specifications import further_contrasts
 from pipelines.analyses.walking import joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
     FIXED,
+    TREATMENT_POLICY,
     WEIGHTED,
     WEIGHTED_WALK,
     risk_differences,
@@ -30,11 +33,11 @@ from pipelines.analyses.weighting import OVERLAP
 from pipelines.protocol import Protocol
 
 PRIMARY_MEASURES = {WEIGHTED: ("mean difference", ESTIMATED), WEIGHTED_WALK: ("distance ratio", FIXED)}
-TREATMENT_POLICY = "treatment policy"
 
 
 def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Every comparison of the protocol's contrasts at every window and horizon, by every method."""
+    is_full = protocol.analysis_set == "full"
     incidence = incidence_differences(tables, protocol)
     pieces = [
         score_differences(tables, protocol),
@@ -43,6 +46,7 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         _as_ratios(walking_ratios(tables, protocol)),
         _as_ratios(of_protocol(joint_contrasts(tables, protocol), protocol)),
         risk_differences(tables, protocol),
+        *((further_contrasts(tables, protocol), imputed_contrasts(tables, protocol)) if is_full else ()),
         incidence if incidence.is_empty() else incidence.with_columns(measure=pl.lit("incidence difference")),
     ]
     rows = stacked([_labelled(piece) for piece in pieces if piece.height])
@@ -83,6 +87,7 @@ def with_primary(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     is_primary = [
         (row["outcome"], row["window"]) in asked
         and row["population"] == OVERLAP
+        and row["strategy"] == TREATMENT_POLICY
         and PRIMARY_MEASURES.get(row["method"]) == (row["measure"], row["variance"])
         for row in rows.iter_rows(named=True)
     ]

@@ -2,7 +2,7 @@
 
 Belongs here: models of one contrast's two arms in the index view (cause-specific: unadjusted, adjusted for case mix,
 weighted to the overlap, by period; subdistribution: Fine-Gray) and in the as-treated view, each with a status. Does not
-belong here: what leads (`horizons`), how the as-treated rows are made (`as_treated`).
+belong here: what leads (`horizons`).
 
 The test of proportional hazards informs; it neither withholds nor switches an estimator. Ratios by period stand beside
 it for the contrast's own endpoint, so that crossing hazards can be seen.
@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import polars as pl
 
-from pipelines.analyses.as_treated import as_treated_rows
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
@@ -117,14 +116,14 @@ def index_questions(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Proto
 
 
 def _as_treated_questions(tables: Tables, subjects: pl.DataFrame, protocol: Protocol) -> Iterator[Question]:
-    """The same in the as-treated view, for each contrast's own endpoint."""
+    """The same in the as-treated view (delayed entry, the tier of the moment), for each contrast's own endpoint."""
+    stays = tables["analysis.as_treated"].sort("episode_id", "endpoint")
+    known = subjects.drop("tier", "tier_rank", "site_id", "episode_id", "start_day", "prior_tiers", strict=False)
     for contrast in protocol.contrasts:
         if contrast.endpoint is None:
             continue
         endpoint = protocol.endpoint(contrast.endpoint)
-        stays = as_treated_rows(tables["outcomes.episodes"], tables["outcomes.time_to_event"], endpoint)
-        known = subjects.drop("tier", "site_id", "episode_id", "start_day", "prior_tiers", strict=False)
-        rows = _modelled(arms(stays, contrast), known, "patient_id", contrast)
+        rows = _modelled(arms(endpoint_rows(stays, endpoint), contrast), known, "patient_id", contrast)
         if smallest_arm(rows, contrast) > 0:
             yield Question(endpoint, contrast, AS_TREATED, rows)
 

@@ -19,6 +19,7 @@ from pipelines.analyses.rows import (
     CAUSES,
     arms,
     comparable_contrasts,
+    described_endpoints,
     endpoint_rows,
     horizons,
     in_ladder_order,
@@ -44,7 +45,7 @@ def tier_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Time lost by cause and event-free time of each tier at each horizon."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
+    for endpoint in described_endpoints(protocol):
         rows = endpoint_rows(times, endpoint)
         for tau in taus(rows, protocol, endpoint):
             summed = areas(rows, tau).filter(pl.col("measure") == "mean")

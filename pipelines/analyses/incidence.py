@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import CAUSES, endpoint_rows, in_ladder_order, not_estimable, stacked
+from pipelines.analyses.rows import CAUSES, described_endpoints, endpoint_rows, in_ladder_order, not_estimable, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
 from pipelines.models import competing_risks, survival
@@ -26,7 +26,7 @@ def cumulative_incidence(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Aalen-Johansen curves: endpoint × tier × cause; a tier without events of a cause says `not estimable`."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
+    for endpoint in described_endpoints(protocol):
         rows = endpoint_rows(times, endpoint)
         if rows.height:
             curves = incidence_curves(rows, protocol)
@@ -70,7 +70,7 @@ def survival_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Kaplan-Meier curves of being free of each endpoint, death censored."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
+    for endpoint in described_endpoints(protocol):
         rows = endpoint_rows(times, endpoint).with_columns(is_event=pl.col("status") == 1)
         if rows.height:
             curves = _survival(rows, protocol)
@@ -82,7 +82,7 @@ def log_rank(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Log-rank test of each endpoint over all tiers with patients, death censored."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
+    for endpoint in described_endpoints(protocol):
         rows = endpoint_rows(times, endpoint).with_columns(is_event=pl.col("status") == 1)
         if rows.is_empty():
             continue
@@ -98,7 +98,7 @@ def gray_test(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Gray's test of each endpoint, and of death before it, over all tiers with patients."""
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
     pieces = []
-    for endpoint in protocol.endpoints:
+    for endpoint in described_endpoints(protocol):
         rows = endpoint_rows(times, endpoint)
         if rows.is_empty():
             continue

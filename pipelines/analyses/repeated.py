@@ -113,7 +113,12 @@ def _weighted(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
 
 
 def _random_intercept(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
-    """The scores the protocol asks about, with the baseline as the first visit, unadjusted."""
+    """The scores the protocol asks about, with the baseline as the first visit, unadjusted.
+
+    In the core analysis set only where a protocol has one window, so that the MMRM has none to join.
+    """
+    if protocol.analysis_set == "core" and len(protocol.windows) > 1:
+        return
     asked = {primary.outcome for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
     scores = in_ladder_order(tables["analysis.scores"], protocol)
     for name in score_instruments(protocol):

@@ -53,6 +53,11 @@ def comparable_contrasts(protocol: Protocol, endpoint: Endpoint) -> list[Contras
     return list(protocol.contrasts)
 
 
+def described_endpoints(protocol: Protocol) -> tuple[Endpoint, ...]:
+    """All endpoints that are described by tier, the supplementary ones too; contrasts rest on `protocol.endpoints`."""
+    return (*protocol.endpoints, *protocol.supplementary_endpoints)
+
+
 def endpoint_rows(times: pl.DataFrame, endpoint: Endpoint) -> pl.DataFrame:
     """The rows of one endpoint, one per subject."""
     return times.filter(pl.col("endpoint") == endpoint.name)

@@ -4,7 +4,8 @@ Belongs here: the primary comparison of neighbouring tiers, in the overlap popul
 and in the tier's own patients (att). Does not belong here: the weights (`weighting`), time to an event (`horizons`).
 
 Visits that were due and not seen are made up for by dropout weights (inverse probability of being seen, given arm and
-covariates; held fixed), values after escalation stay in (treatment policy), and nobody has a value after death.
+covariates; held fixed), values after escalation stay in (treatment policy), and nobody has a value after death. Under
+the hypothetical strategy those who escalated count as not seen, so that those who stayed stand for them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ WEIGHTED_WALK = "propensity-weighted joint time and speed"
 RISK_OBSERVED = "propensity-weighted, missing made up for by weights"
 RISK_NON_RESPONSE = "propensity-weighted, missing as non-response"
 ESCALATION_IS_NON_RESPONSE = "composite: escalation is non-response"
+TREATMENT_POLICY = "treatment policy"
+HYPOTHETICAL = "hypothetical: no escalation"
 FIXED, ESTIMATED = "weights fixed", "weights estimated"
 
 
@@ -38,13 +41,17 @@ def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         rows = scores.filter(pl.col("instrument") == name)
         designs = list(_designs(shared, subjects, rows, protocol.instrument(name), protocol))
         for window in windows(rows, protocol):
-            visits = _visits(rows.filter(pl.col("visit_window") == window.name), subjects, protocol)
-            for weighted in designs:
-                if weighted.population == OVERLAP or _is_asked(protocol, name, window.name):
-                    frame = _in_order(weighted, visits, ["value"])
-                    found = effects(weighted.propensity, frame, "value", weights="dropout_weight")
-                    labels = {"outcome": name, "window": window.name, "method": WEIGHTED, "measure": "mean difference"}
-                    pieces.append(_of_contrast(found, weighted, labels))
+            here = rows.filter(pl.col("visit_window") == window.name)
+            labels = {"outcome": name, "window": window.name, "method": WEIGHTED, "measure": "mean difference"}
+            visits = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol)}
+            if is_asked(protocol, name, window.name):
+                visits[HYPOTHETICAL] = visits_with_weights(without_escalated(here), subjects, protocol)
+            for strategy, seen in visits.items():
+                for weighted in designs:
+                    if weighted.population == OVERLAP or is_asked(protocol, name, window.name):
+                        frame = with_visits(weighted, seen, ["value"])
+                        found = effects(weighted.propensity, frame, "value", weights="dropout_weight")
+                        pieces.append(of_contrast(found, weighted, labels | {"strategy": strategy}))
     return stacked(pieces)
 
 
@@ -67,7 +74,7 @@ def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             & (pl.col("threshold") == threshold)
             & (pl.col("visit_window") == window)
         )
-        visits = with_dropout_weights(_responses(chosen), subjects, protocol)
+        visits = with_dropout_weights(responses(chosen), subjects, protocol)
         labels = {"outcome": instrument, "threshold": threshold, "window": window}
         for weighted in shared:
             pieces += _risks(weighted, visits, labels)
@@ -86,11 +93,15 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     for name in walking_instruments(protocol):
         rows = walks.filter(pl.col("instrument") == name)
         for window in windows(rows, protocol):
-            visits = _visits(rows.filter(pl.col("visit_window") == window.name), subjects, protocol)
-            for weighted in shared:
-                found = _weighted_walk(weighted, visits, protocol.instrument(name))
-                labels = {"outcome": name, "window": window.name, "method": WEIGHTED_WALK}
-                pieces.append(_of_contrast(found.with_columns(variance=pl.lit(FIXED)), weighted, labels))
+            here = rows.filter(pl.col("visit_window") == window.name)
+            visits = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol)}
+            if is_asked(protocol, name, window.name):
+                visits[HYPOTHETICAL] = visits_with_weights(without_escalated(here), subjects, protocol)
+            for strategy, seen in visits.items():
+                labels = {"outcome": name, "window": window.name, "method": WEIGHTED_WALK, "strategy": strategy}
+                for weighted in shared:
+                    found = _weighted_walk(weighted, seen, protocol.instrument(name))
+                    pieces.append(of_contrast(found.with_columns(variance=pl.lit(FIXED)), weighted, labels))
     return stacked(pieces)
 
 
@@ -110,18 +121,32 @@ def _designs(
     yield from weighted_contrasts(joined.with_columns(filled).drop("_baseline"), protocol, POPULATIONS, also=[own])
 
 
-def _visits(rows: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def visits_with_weights(rows: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     """One window's visits with whether they were expected and their dropout weight."""
     return with_dropout_weights(rows.with_columns(is_expected=due(rows)), subjects, protocol)
 
 
-def _in_order(weighted: Weighted, visits: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def without_escalated(rows: pl.DataFrame) -> pl.DataFrame:
+    """The visits with those after escalation as if not seen: expected, and made up for by those who stayed."""
+    stayed = ~pl.col("is_escalated_before").fill_null(False)
+    return rows.with_columns(
+        pl.when(stayed).then(pl.col(name)).alias(name) for name in ("value", "distance_m") if name in rows.columns
+    ).with_columns(
+        is_observed=pl.col("is_observed") & stayed,
+        # what was seen after escalation was due, whether or not the window has closed
+        is_due=pl.col("is_due") | pl.col("is_observed"),
+        is_alive=pl.col("is_alive") | pl.col("is_observed"),
+    )
+
+
+def with_visits(weighted: Weighted, visits: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """The contrast's subjects in the order of their weights, with columns of their visit; no visit weighs 1."""
-    frame = weighted.with_outcome(visits.select("episode_id", "dropout_weight", *columns))
+    known = visits if "dropout_weight" in visits.columns else visits.with_columns(dropout_weight=pl.lit(1.0))
+    frame = weighted.with_outcome(known.select("episode_id", "dropout_weight", *columns))
     return frame.with_columns(pl.col("dropout_weight").fill_null(1.0))
 
 
-def _responses(rows: pl.DataFrame) -> pl.DataFrame:
+def responses(rows: pl.DataFrame) -> pl.DataFrame:
     """Responses as visits: who was expected and seen, and the response as 0 and 1 under both ways of counting."""
     seen = pl.col("response").is_in(["responder", "non-responder"])
     return rows.with_columns(
@@ -132,7 +157,7 @@ def _responses(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _risks(weighted: Weighted, visits: pl.DataFrame, labels: dict[str, str]) -> Iterator[pl.DataFrame]:
-    frame = _in_order(weighted, visits, ["is_responder", "as_non_response"])
+    frame = with_visits(weighted, visits, ["is_responder", "as_non_response"])
     for method, outcome, weights in (
         (RISK_OBSERVED, "is_responder", "dropout_weight"),
         (RISK_NON_RESPONSE, "as_non_response", None),
@@ -140,9 +165,9 @@ def _risks(weighted: Weighted, visits: pl.DataFrame, labels: dict[str, str]) -> 
         difference = effects(weighted.propensity, frame, outcome, weights=weights)
         ratio = effects(weighted.propensity, frame, outcome, weights=weights, measure="ratio")
         named = labels | {"method": method, "strategy": ESCALATION_IS_NON_RESPONSE}
-        risk = _of_contrast(difference, weighted, named | {"measure": "risk difference"})
+        risk = of_contrast(difference, weighted, named | {"measure": "risk difference"})
         yield risk
-        yield _of_contrast(ratio.rename({"log_std_error": "std_error"}), weighted, named | {"measure": "risk ratio"})
+        yield of_contrast(ratio.rename({"log_std_error": "std_error"}), weighted, named | {"measure": "risk ratio"})
         estimated = risk.filter((pl.col("variance") == ESTIMATED) & (pl.col("status") == "estimable"))
         if estimated.height:
             yield _needed_to_treat(estimated)
@@ -155,7 +180,7 @@ def _needed_to_treat(risk: pl.DataFrame) -> pl.DataFrame:
 
 
 def _weighted_walk(weighted: Weighted, walks: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
-    frame = _in_order(weighted, walks, [])
+    frame = with_visits(weighted, walks, [])
     balancing = frame.select("episode_id", weight=weighted.propensity.weights * frame["dropout_weight"])
     usable = model_rows(walks, weighted.rows, instrument).with_columns(
         pl.col("tier").cast(pl.String).cast(pl.Enum([weighted.contrast.reference, weighted.contrast.tier]))
@@ -177,18 +202,21 @@ def _weighted_walk(weighted: Weighted, walks: pl.DataFrame, instrument: Instrume
     return distance_ratios(rows, instrument, [], weights="weight")
 
 
-def _of_contrast(found: pl.DataFrame, weighted: Weighted, labels: dict[str, str]) -> pl.DataFrame:
-    """The row (or rows, one a variance or measure) of tier over reference, labelled."""
+def of_contrast(
+    found: pl.DataFrame, weighted: Weighted, labels: dict[str, str], population: str | None = None
+) -> pl.DataFrame:
+    """The rows of tier over reference, labelled; without another population it is that of the weights."""
     chosen = found.filter(pl.col("group").cast(pl.String) == weighted.contrast.tier)
     return chosen.with_columns(
         *(pl.lit(value).alias(name) for name, value in labels.items()),
         contrast=pl.lit(weighted.contrast.name),
         tier=pl.lit(weighted.contrast.tier),
         reference=pl.lit(weighted.contrast.reference),
-        population=pl.lit(weighted.population),
+        population=pl.lit(population or weighted.population),
     ).drop("group")
 
 
-def _is_asked(protocol: Protocol, outcome: str, window: str) -> bool:
+def is_asked(protocol: Protocol, outcome: str, window: str) -> bool:
+    """Whether the protocol names the outcome at this window, as primary or secondary."""
     asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
     return any(primary.outcome == outcome and primary.window == window for primary in asked)

@@ -24,8 +24,11 @@ def simulated_tables(patients: int, seed: int) -> dict[str, pl.DataFrame]:
     subjects = _subjects(rng, patients)
     times = _times(rng, subjects)
     return {
-        "outcomes.episodes": _episodes(subjects),
-        "outcomes.time_to_event": times,
+        "analysis.as_treated": times.with_columns(
+            pl.col("time_days").cast(pl.Float64), entry_days=pl.lit(-0.5), prior_tiers=pl.lit(0)
+        ),
+        "analysis.transitions": _transitions(rng, subjects),
+        "analysis.symptom_relapses": _relapses(rng, subjects),
         "analysis.subjects": subjects,
         "analysis.scores": _scores(rng, subjects),
         "analysis.walking_tests": _walks(rng, subjects),
@@ -88,10 +91,32 @@ def _subjects(rng: np.random.Generator, n: int) -> pl.DataFrame:
     )
 
 
-def _episodes(subjects: pl.DataFrame) -> pl.DataFrame:
-    """Each patient's only episode, starting at enrolment."""
-    return subjects.select("episode_id", "patient_id", "tier", "tier_rank", "prior_tiers").with_columns(
-        start_day=pl.lit(0, pl.Int32), next_start_day=pl.lit(None, pl.Int32), next_tier=pl.lit(None, pl.String)
+def _transitions(rng: np.random.Generator, subjects: pl.DataFrame) -> pl.DataFrame:
+    """One stay in the first tier, and for a third of the patients one more in laminectomy."""
+    first = subjects.select("patient_id", "site_id", index_tier="tier", from_state="tier").with_columns(
+        start_days=pl.lit(0.0),
+        stop_days=pl.Series(rng.uniform(30, 700, subjects.height).round()),
+        moves=pl.Series(rng.random(subjects.height) < 0.33) & (pl.col("from_state") != "laminectomy"),
+    )
+    first = first.with_columns(
+        to_state=pl.when("moves").then(pl.lit("laminectomy")).otherwise(pl.lit("censor")),
+        stop_days=pl.when("moves").then("stop_days").otherwise(pl.col("stop_days") + 800),
+    )
+    second = first.filter("moves").with_columns(
+        from_state=pl.lit("laminectomy"), to_state=pl.lit("censor"), start_days="stop_days", stop_days=pl.lit(1500.0)
+    )
+    return pl.concat([first, second]).drop("moves")
+
+
+def _relapses(rng: np.random.Generator, subjects: pl.DataFrame) -> pl.DataFrame:
+    responded = subjects.select("episode_id", "patient_id", "site_id", "tier").filter(rng.random(subjects.height) < 0.5)
+    lower = rng.choice([0, 49, 140, 320], responded.height)
+    is_back = rng.random(responded.height) < 0.4
+    return responded.with_columns(
+        relapse=pl.lit("leg_pain_relapse"),
+        time_lower_days=pl.Series(lower),
+        time_upper_days=pl.when(pl.Series(is_back)).then(pl.Series(lower + 100)),
+        status=pl.Series(is_back.astype(int)),
     )
 
 
