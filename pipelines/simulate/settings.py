@@ -101,8 +101,8 @@ class Hazards(_Part):
     death_at_70: float = Field(default=0.0175, ge=0)  # a year
     perioperative_death: PerTier = _tiers(0, 0, 0.0005, 0.0035, 0.0035)
     harm_90_days: PerTier = _tiers(0.005, 0.011, 0.015, 0.056, 0.100)
-    opioid_start: PerTier = _tiers(0.09, 0.10, 0.07, 0.07, 0.08)  # a year, among patients not using opioids
-    negative_control: float = Field(default=0.05, ge=0)  # a year, whatever the tier
+    opioid_start: PerTier = _tiers(0.11, 0.13, 0.10, 0.10, 0.11)  # a year, among patients not using opioids
+    negative_control: float = Field(default=0.12, ge=0)  # a year, whatever the tier
 
 
 class FollowUpPlan(_Part):
