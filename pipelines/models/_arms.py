@@ -52,8 +52,9 @@ def arms_of(frame: pl.DataFrame, treatment: str) -> Arms:
     """
     present = groups_of(frame, treatment)
     levels, codes = present.levels, present.codes
-    if isinstance(frame.schema[treatment], pl.Enum):
-        levels = pl.Series("group", frame.schema[treatment].categories, dtype=frame.schema[treatment])
+    dtype = frame.schema[treatment]
+    if isinstance(dtype, pl.Enum):
+        levels = pl.Series("group", dtype.categories, dtype=dtype)
         codes = frame[treatment].to_physical().to_numpy().astype(np.int64)
     if len(levels) < 2:
         raise ModelInputError(f"Column {treatment} names one arm only; a comparison needs two.")

@@ -105,9 +105,9 @@ def repeated_measures(
         subject_frame=subject_frame,
         averages=frame.select(pl.col(numbers).cast(pl.Float64).mean()).row(0, named=True) if numbers else {},
         declared={
-            name: frame.schema[name].categories.to_list()
-            for name in covariates
-            if isinstance(frame.schema[name], pl.Enum)
+            name: dtype.categories.to_list()
+            for name, dtype in frame.select(covariates).schema.items()
+            if isinstance(dtype, pl.Enum)
         },
         spec=spec,
     )
@@ -136,8 +136,8 @@ def _formula(frame: pl.DataFrame, outcome: str, visit: str, fixed: str) -> tuple
 
 def _visits(frame: pl.DataFrame, visit: str) -> tuple[pl.Series, Ints]:
     """Return the visits in order (an Enum's declared ones, seen or not) and each row's visit number."""
-    if isinstance(frame.schema[visit], pl.Enum):
-        dtype = frame.schema[visit]
+    dtype = frame.schema[visit]
+    if isinstance(dtype, pl.Enum):
         return pl.Series("visit", dtype.categories, dtype=dtype), frame[visit].to_physical().to_numpy().astype(np.int64)
     groups = groups_of(frame, visit)
     return groups.levels.alias("visit"), groups.codes
@@ -181,8 +181,8 @@ def _steady_base(spec: ModelSpec, subjects: pd.DataFrame, names: Sequence[str], 
             at_visit[visit] = _matrix(spec, subjects, np.full(len(subjects), visit), v)
         base[:, i] = at_visit[visit][:, j]
     maps = np.zeros((v, len(distinct), len(names)))
-    for j, (name, visit) in enumerate(zip(bare, own_visit, strict=True)):
-        maps[slice(None) if visit is None else visit, distinct.index(name), j] = 1.0
+    for j, (name, at) in enumerate(zip(bare, own_visit, strict=True)):
+        maps[slice(None) if at is None else at, distinct.index(name), j] = 1.0
     return base, maps
 
 

@@ -167,14 +167,18 @@ def maximise(data: WalkingData) -> WalkingFit:
     """Maximise by Newton steps in a trust region, with analytic gradient and Hessian."""
     likelihood = WalkingLikelihood(data)
     total = data.weights.sum()
-    found = minimize(
-        lambda theta: -likelihood.evaluate(theta).log_likelihood / total,
-        likelihood.start(),
-        jac=lambda theta: -likelihood.evaluate(theta).scores.sum(axis=0) / total,
-        hess=lambda theta: -likelihood.evaluate(theta).hessian / total,
-        method="trust-exact",
-        options={"gtol": 1e-8, "maxiter": 200},
-    )
+
+    def loss(theta: Floats) -> float:
+        return -likelihood.evaluate(theta).log_likelihood / total
+
+    def slope(theta: Floats) -> Floats:
+        return -likelihood.evaluate(theta).scores.sum(axis=0) / total
+
+    def bend(theta: Floats) -> Floats:
+        return -likelihood.evaluate(theta).hessian / total
+
+    start = likelihood.start().tolist()
+    found = minimize(loss, start, jac=slope, hess=bend, method="trust-exact", options={"gtol": 1e-8, "maxiter": 200})
     at = likelihood.evaluate(found.x)
     settled = bool(np.abs(at.scores.sum(axis=0) / total).max() < 1e-6)
     return WalkingFit(likelihood, found.x, at.log_likelihood, at.scores, at.hessian, settled)
