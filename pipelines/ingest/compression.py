@@ -14,6 +14,11 @@ _ALWAYS_ALLOWED = 50_000_000
 _CHUNK = 1 << 24
 
 
+def largest_size(data: bytes) -> int:
+    """How many bytes a compressed file may unpack to."""
+    return max(_ALWAYS_ALLOWED, LARGEST_RATIO * len(data))
+
+
 def unpacked(data: bytes, suffix: str, file: str) -> bytes:
     """The content of a compressed file.
 
@@ -22,7 +27,7 @@ def unpacked(data: bytes, suffix: str, file: str) -> bytes:
     """
     import pyarrow as pa  # rarely needed, and it would slow `lss check`
 
-    limit = max(_ALWAYS_ALLOWED, LARGEST_RATIO * len(data))
+    limit = largest_size(data)
     content = io.BytesIO()
     try:
         with pa.CompressedInputStream(pa.BufferReader(data), COMPRESSIONS[suffix]) as stream:

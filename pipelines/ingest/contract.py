@@ -198,7 +198,9 @@ def require_columns(table: Table, columns: Sequence[str], file: str) -> None:
     _refuse_unknown([column for column in columns if column not in known], columns, file, table.name)
     missing = [c.name for c in table.columns if c.is_required and c.name not in columns]
     if missing:
-        raise ReleaseRefused(f"{file} lacks the {_listed('column', missing)}; add {_it(missing)}, empty where unknown")
+        it = "it" if len(missing) == 1 else "them"
+        empty = ", empty where unknown" if all(table.column(name).may_be_empty for name in missing) else ""
+        raise ReleaseRefused(f"{file} lacks the {_listed('column', missing)}; add {it}{empty}")
     if table.name == "treatments" and "tier" not in columns and not {"code", "code_system"} <= set(columns):
         raise ReleaseRefused(
             f"{file} has neither the column tier nor the columns code and code_system; add one of the two"
@@ -226,10 +228,6 @@ def _with(table: Table, name: str, **changes: object) -> Table:
 
 def _listed(noun: str, names: Sequence[str]) -> str:
     return f"{noun} {names[0]}" if len(names) == 1 else f"{noun}s {joined(names)}"
-
-
-def _it(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"
 
 
 def joined(names: Iterable[str], last: str = "and") -> str:

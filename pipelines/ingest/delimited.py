@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.ingest.encoding import utf8_text
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.tables import LINE, FileTable
+from pipelines.ingest.tables import LINE, FileTable, file_table
 
 _DELIMITERS = ",;\t|"
 _UNUSED = "\x1f"  # a control character that no text file holds: it keeps polars from splitting the lines
@@ -48,7 +48,7 @@ def read_delimited(data: bytes, file: str) -> FileTable:
             f"{file} cannot be divided into rows and fields; hand over CSV with a header row, as UTF-8"
         )
     frame.columns = names
-    return FileTable(file, frame.with_columns(whole[LINE]), tuple(records.filter(~is_whole)[LINE]))
+    return file_table(file, frame, whole[LINE], tuple(records.filter(~is_whole)[LINE]))
 
 
 def _lines(text: bytes, file: str) -> pl.DataFrame:

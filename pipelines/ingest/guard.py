@@ -18,7 +18,8 @@ OLDEST_AGE = 90  # 90 stands for 90 and over, 45 CFR 164.514(b)(2)(i)(C)
 _MOST_TERMS = 50  # an insurance or education class has few words; free text has many
 _CODE_COLUMNS = ("code", "code_system")
 _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance number
-_DENSE = 10  # running numbers reach no further than this many times their count
+_DENSE = 10  # running numbers span no more than this many times their count,
+_MOSTLY = 0.5  # and at least this share of a column that numbers its rows is numbers
 _MEND = "remove what identifies a person and hand the release over again"
 
 
@@ -115,8 +116,12 @@ def _refuse_record_numbers(frame: pl.DataFrame, column: Column, others: pl.Serie
     field = pl.col(column.name)
     is_long = field.str.contains(r"^\d+$") & (field.str.len_bytes() >= _LONG_DIGITS)
     values = pl.concat([frame[column.name], others.alias(column.name)]).unique().drop_nulls()
-    largest = values.to_frame().filter(is_long).select(field.cast(pl.Float64, strict=False).max()).item()
-    if largest is None or largest <= _DENSE * len(values):
+    numbers = values.to_frame().filter(is_long).select(field.cast(pl.Float64)).to_series().sort()
+    if numbers.is_empty():
+        return
+    is_dense = len(numbers) > 1 and numbers[-1] - numbers[0] < _DENSE * len(numbers)
+    is_running = is_dense and len(numbers) > _MOSTLY * len(values)
+    if is_running:
         return
     file, line = _first(frame, FILE, is_long), _first(frame, LINE, is_long)
     if line:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.ingest.errors import ReleaseRefused
+
 FILE = "$file"
 LINE = "$line"
 ROW = "$row"  # numbers the rows of a table over all its files
@@ -36,6 +38,17 @@ class FileTable:
     def rows(self) -> int:
         """Rows in the file, broken ones included."""
         return self.frame.height + len(self.broken_lines)
+
+
+def file_table(file: str, frame: pl.DataFrame, lines: pl.Series, broken_lines: tuple[int, ...] = ()) -> FileTable:
+    """A file's columns together with the lines of its rows.
+
+    Raises:
+        ReleaseRefused: a column has the name that the lines need.
+    """
+    if LINE in frame.columns:
+        raise ReleaseRefused(f"{file} has a column of the name {LINE}, which the program uses itself; remove it")
+    return FileTable(file, frame.with_columns(lines.cast(pl.Int64).alias(LINE)), broken_lines)
 
 
 def with_plain_text(file: FileTable) -> FileTable:
