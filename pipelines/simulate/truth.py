@@ -38,7 +38,7 @@ from pipelines.simulate.truth_estimates import ArmSums, ContrastSums, arm_sums, 
 POPULATIONS = ("ate", "att", "overlap")
 STUDY_PATIENTS = 20_000  # the study that the Monte Carlo error is measured against
 _BLOCK = 2_500
-_FEWEST, _MOST = 60_000, 250_000
+_FEWEST, _MOST = 60_000, 300_000
 _FEWEST_BLOCKS = 8  # the jackknife needs some
 _TRUTH_SEED = 711
 _EVERYONE, _FUTURE = 0, 1
@@ -74,7 +74,7 @@ def truth_document(
         settings: the generator's settings.
         scenario: name of the scenario that they come from (None: none).
         truth_patients: size of the simulation; None: 50 times the cohort, at least 60,000 (about a second) and at
-            most 250,000 (Monte Carlo errors of a tenth of `study_se`).
+            most 300,000 (Monte Carlo errors within a tenth of `study_se`).
     """
     size = truth_patients or min(max(50 * patients, _FEWEST), _MOST)
     document: dict[str, Any] = {
