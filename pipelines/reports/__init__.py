@@ -1,8 +1,8 @@
 """Reports: one content model, the disclosure gate in front of it, and two renderers (HTML and PDF) behind it.
 
-`content.py` says what a report consists of, `gate.py` (with `counts.py` and `suppression.py`) what may leave, `sections/`
-what the committee report says, `figures/` and `style.py` how figures look, `html.py` and `pdf.py` how pages look. No
-estimate is made here: every number comes from a table of the snapshot.
+`content.py` says what a report consists of, `gate.py` (with `counts.py` and `suppression.py`) what may leave,
+`sections/` what the committee report says, `figures/` and `style.py` how figures look, `html.py` and `pdf.py` how pages
+look. No estimate is made here: every number comes from a table of the snapshot.
 """
 
 from pipelines.reports.content import Document

@@ -1,7 +1,7 @@
 """The content model of a report: what is said and shown, without how it looks.
 
-Both renderers (`html.py`, `pdf.py`) draw from these types alone. Numbers that come from patients are `Shown`, which only
-`gate.py` makes; what is written here in plain strings is wording, protocol text or a name. No data is read here.
+Both renderers (`html.py`, `pdf.py`) draw from these types alone. Numbers that come from patients are `Shown`, made
+from what the gate let pass; plain strings are wording, protocol text or names. No data is read here.
 """
 
 import re

@@ -6,6 +6,7 @@ the sums and nestings by which one could be worked out from others, across table
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import polars as pl
 
@@ -245,11 +246,11 @@ def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: s
         if kind == "final" and instrument.better == "lower":
             ordered.reverse()
         names = [t.name for t in ordered if responders(outcome, t.name, window, tier) in ledger.counts]
-        for looser, stricter in zip(names, names[1:], strict=False):
+        for looser, stricter in pairwise(names):
             _nest(ledger, responders(outcome, stricter, window, tier), responders(outcome, looser, window, tier))
     bases = [judged(outcome, t.name, window, tier, method) for t in instrument.thresholds]
     known = sorted((key for key in bases if key in ledger.counts), key=lambda key: ledger.counts[key].value)
-    for smaller, larger in zip(known, known[1:], strict=False):
+    for smaller, larger in pairwise(known):
         _nest(ledger, smaller, larger)
 
 
@@ -286,7 +287,7 @@ def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
 
 
 def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
-    """Endpoints whose incidence is printed for a tier: the headline, those of its contrasts, secondary ones and harm."""
+    """Endpoints whose incidence is printed for a tier: headline, those of its contrasts, secondary ones and harm."""
     own = {c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference)}
     headline = next((e for e in protocol.endpoints if e.is_descriptive), None)
     treated = {e.name for e in protocol.endpoints if e.treatments}

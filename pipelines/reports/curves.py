@@ -6,7 +6,7 @@ cut; where no further cut is possible the curve ends. Joining two such intervals
 may always be dropped. Which tables curves come from is for `counts.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,16 +26,16 @@ class Cuts:
 
 
 def safe_cuts(
-    leaving: Sequence[np.ndarray], grid: Sequence[float], minimum: int, preferred: Sequence[float] = ()
+    leaving: Sequence[np.ndarray], grid: Sequence[float], minimum: int, worth: Mapping[float, float] | None = None
 ) -> Cuts:
-    """The finest safe choice among the grid's times, with preferred ones worth more than any others.
+    """The safe choice among the grid's times that is worth most (as many cuts as possible, where all count the same).
 
     Args:
         leaving: times at which subjects leave, one array per kind that the picture tells apart (events, deaths,
             censorings; kinds that it does not tell apart go into one array).
         grid: candidate times after 0, ascending.
         minimum: smallest count that may be shown.
-        preferred: grid times (horizons) that should be kept if at all possible.
+        worth: what a cut at a time is worth (a horizon much, a tick of the axis some); 1 where not named.
     """
     total = sum(len(kind) for kind in leaving)
     points = [0.0, *[float(t) for t in grid]]
@@ -44,13 +44,13 @@ def safe_cuts(
     upto = np.array([[int((kind <= t).sum()) if t > 0 else 0 for t in points] for kind in leaving])
     at_risk = total - upto.sum(axis=0)
     best: list[tuple[float, int]] = [(0.0, -1)] + [(-1.0, -1)] * len(grid)
-    worth = [0.0] + [1000.0 if t in preferred else 1.0 for t in grid]
+    gains = [0.0, *[(worth or {}).get(float(t), 1.0) for t in grid]]
     for j in range(1, len(points)):
         if at_risk[j] < minimum:
             continue
         for i in range(j):
             if best[i][0] >= 0 and _is_safe(upto[:, j] - upto[:, i], minimum):
-                best[j] = max(best[j], (best[i][0] + worth[j], i))
+                best[j] = max(best[j], (best[i][0] + gains[j], i))
     end = max(range(len(points)), key=lambda j: (best[j][0], -j))
     chosen: list[int] = []
     while end != -1:

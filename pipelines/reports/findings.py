@@ -151,7 +151,9 @@ def _blinded(study: Study, finding: Finding, both: bool) -> Finding:
     def blind(found: Estimate | None) -> Estimate | None:
         if found is None or found.status != "estimable":
             return found
-        return replace(found, value=None, low=None, high=None, p=None, p_adjusted=None, status="withheld", reason=reason)
+        return replace(
+            found, value=None, low=None, high=None, p=None, p_adjusted=None, status="withheld", reason=reason
+        )
 
     adjusted = blind(finding.adjusted) if both else finding.adjusted
     return replace(finding, adjusted=adjusted, unadjusted=blind(finding.unadjusted))

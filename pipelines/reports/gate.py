@@ -26,6 +26,7 @@ ABOUT = "≈"
 WITHHELD = "–†"
 LEGEND = "≈ Rounded to the nearest 5, or † withheld, because a small count could otherwise be worked out."
 _STEP_DAYS = 91.3125  # curves are cut at quarters of a year where counts allow it
+_TICK_WORTH, _HORIZON_WORTH = 3.0, 1000.0
 
 
 class Gate:
@@ -37,7 +38,7 @@ class Gate:
         self.decimals = protocol.disclosure.percent_decimals
         self.decisions: Decisions = counts.ledger_of(snapshot, protocol).decide()
 
-    # ------------------------------------------------------------------------------------------------------------- counts
+    # ----------------------------------------------------------------------------------------------------------- counts
 
     def knows(self, key: Key) -> bool:
         """Whether the release has this count at all."""
@@ -92,7 +93,7 @@ class Gate:
         """Whether the count is withheld for its own size."""
         return key in self.decisions.small
 
-    # ---------------------------------------------------------------------------------------------------------- estimates
+    # -------------------------------------------------------------------------------------------------------- estimates
 
     def rests_on_enough(self, *keys: Key) -> bool:
         """Whether an estimate that rests on these groups of patients may be shown: each known and large enough."""
@@ -117,7 +118,7 @@ class Gate:
             return None
         return Drawn(round(float(value), digits))
 
-    # ------------------------------------------------------------------------------------------------------------- curves
+    # ----------------------------------------------------------------------------------------------------------- curves
 
     def cuts(self, times: pl.DataFrame, endpoint: str, tier: str, with_competing: bool = False) -> Cuts:
         """Days at which a tier's incidence curve may be shown, from the endpoint's rows of the time-to-event table.
@@ -132,22 +133,24 @@ class Gate:
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
         grid = [day for day in _grid(horizons) if day not in withheld]
-        return safe_cuts(kinds, grid, self.minimum, preferred=allowed)
+        ticks = {day: _TICK_WORTH for day in grid if _is_half_year(day)}
+        return safe_cuts(kinds, grid, self.minimum, ticks | {float(day): _HORIZON_WORTH for day in allowed})
 
-    def walking_cuts(self, walks: pl.DataFrame, column: str, grid: Sequence[float]) -> Cuts:
-        """Distances or durations at which a curve of walks may be shown, from observed walks of one tier and visit."""
+    def walking_cuts(self, walks: pl.DataFrame, column: str, grid: Sequence[float], ticks: Sequence[float]) -> Cuts:
+        """Distances or durations at which a curve of walks may be shown, from observed walks of one tier and visit.
+
+        Numbers at risk stand at the `ticks`, so cuts there are preferred.
+        """
         capped = walks["is_at_cap"].fill_null(False).to_numpy()
         at = walks[column].to_numpy()
-        return safe_cuts([at[~capped], at[capped]], grid, self.minimum)
+        return safe_cuts([at[~capped], at[capped]], grid, self.minimum, dict.fromkeys(map(float, ticks), _TICK_WORTH))
 
 
 def points_of(curve: pl.DataFrame, cuts: Cuts, start: float, digits: int) -> list[tuple[float, int, tuple[Drawn, ...]]]:
     """A step function (`at`, estimate, ci_low, ci_high) at its cuts: position, number at risk, rounded values."""
     rows = curve.drop_nulls("estimate").sort("at")
     times = rows["at"].to_numpy()
-    columns = [
-        value_at(times, rows[name].to_numpy(), cuts.times, start) for name in ("estimate", "ci_low", "ci_high")
-    ]
+    columns = [value_at(times, rows[name].to_numpy(), cuts.times, start) for name in ("estimate", "ci_low", "ci_high")]
     return [
         (time, risk, tuple(Drawn(round(float(column[k]), digits)) for column in columns))
         for k, (time, risk) in enumerate(zip(cuts.times, cuts.at_risk, strict=True))
@@ -158,6 +161,10 @@ def _grid(horizons: Sequence[int]) -> list[float]:
     last = max(horizons)
     quarters = [round(_STEP_DAYS * k) for k in range(1, int(last / _STEP_DAYS) + 2)]
     return [float(day) for day in sorted({*horizons, *(q for q in quarters if q <= last)}) if _is_clear(day, horizons)]
+
+
+def _is_half_year(day: float) -> bool:
+    return abs(day / 182.625 - round(day / 182.625)) < 0.02
 
 
 def _is_clear(day: float, horizons: Sequence[int]) -> bool:

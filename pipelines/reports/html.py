@@ -24,7 +24,11 @@ _SCREEN = 1.22  # drawings are made for print at 7 pt and shown this much larger
 def render_html(document: Document) -> str:
     """The report as one HTML page that needs nothing beside it."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     drawings = _Drawings()
     environment.filters |= {"rich": _rich, "cell": _cell}

@@ -88,13 +88,14 @@ def _rich(owner: Any, name: str, field: Any) -> Any:
     """Wording with marks as runs of one style."""
     if (type(owner), name) not in _RICH:
         return field
-    return [asdict(span) for span in content.spans(field)] if isinstance(field, str) else [
-        [asdict(span) for span in content.spans(text)] for text in field
-    ]
+    return (
+        [asdict(span) for span in content.spans(field)]
+        if isinstance(field, str)
+        else [[asdict(span) for span in content.spans(text)] for text in field]
+    )
 
 
 _PAGE_MM = 176.0
-_GAP_MM = 2.6
 
 
 def _type_size(table: content.Table) -> float:
@@ -107,7 +108,8 @@ def column_widths(table: content.Table) -> list[float]:
 
     A table is as wide as its content needs, so that the eye need not travel; one that nearly fills the page fills it.
     """
-    letter = _type_size(table) * 0.195
+    size = _type_size(table)
+    gap = 1.5 if len(table.columns) > 8 else 2.6
     body = [row for row in table.rows if row.kind != "group"]
     wanted = []
     for place, column in enumerate(table.columns):
@@ -116,7 +118,8 @@ def column_widths(table: content.Table) -> list[float]:
         if column.align == "left":
             texts = [min(length, 46 if place == 0 else 40) for length in texts]
             header = min(len(column.header), 30)
-        wanted.append(letter * max([header + 1, *texts, 4]) + _GAP_MM)
+        letter = size * (0.185 if column.align == "left" else 0.2)  # figures are set wider than words
+        wanted.append(max(letter * max([*texts, 4]), size * 0.215 * header) + gap)
     total = sum(wanted)
     if 0.8 * _PAGE_MM < total <= _PAGE_MM:
         return [round(width * _PAGE_MM / total, 2) for width in wanted]

@@ -75,7 +75,10 @@ def _stamp(study: Study, release: str) -> Facts:
         ("Manifest SHA-256", manifest or "not stated"),
         ("De-identification", fact("deidentification") or "not stated"),
         ("Linkage", fact("linkage") or "not stated"),
-        ("Protocol", f"{study.protocol.name}, version {study.protocol.version}, analysis set {study.protocol.analysis_set}"),
+        (
+            "Protocol",
+            f"{study.protocol.name}, version {study.protocol.version}, analysis set {study.protocol.analysis_set}",
+        ),
         ("Protocol SHA-256", study.protocol.hash),
         ("Generated from", "tables of the published snapshot, named under each table and figure"),
         ("Software", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)),

@@ -25,11 +25,24 @@ def estimate_text(study: Study, found: Estimate, outcome: str) -> str:
     """An estimate with its limits: `−0.9 (−1.4 to −0.4)`; incidence differences in percentage points."""
     if found.value is None:
         return numbers.ABSENT
-    if found.is_ratio:
-        return f"{numbers.fixed(found.value, 2)} ({numbers.interval(found.low, found.high, 2)})"
-    scale = 100.0 if found.measure == "incidence difference" else 1.0
-    digits = digits_of(study, outcome)
-    return f"{numbers.fixed(scale * found.value, digits)} ({numbers.interval(found.low, found.high, digits, scale)})"
+    digits = _telling_digits(found, 2 if found.is_ratio else digits_of(study, outcome))
+    scale = _scale(found)
+    value = numbers.fixed(scale * found.value, min(digits, 2))
+    return f"{value} ({numbers.interval(found.low, found.high, digits, scale)})"
+
+
+def _scale(found: Estimate) -> float:
+    return 100.0 if found.measure == "incidence difference" else 1.0
+
+
+def _telling_digits(found: Estimate, digits: int) -> int:
+    """As many decimals (two more at most) as it takes to see on which side of no difference the limits lie."""
+    scale = _scale(found)
+    for more in (digits, digits + 1, digits + 2):
+        ends = [round(scale * end, more) for end in (found.low, found.high) if end is not None]
+        if not found.excludes_neutral or all(end != scale * found.neutral for end in ends):
+            return more
+    return digits + 2
 
 
 def question(study: Study, name: str, findings: Sequence[Finding]) -> str:
@@ -41,11 +54,10 @@ def question(study: Study, name: str, findings: Sequence[Finding]) -> str:
     if told:
         parts.append(f"{numbers.listed([difference(study, f) for f in told])}.")
     if unclear:
-        names = numbers.listed([f"{study.versus(f.contrast)} ({_short(study, f)})" for f in unclear])
+        names = numbers.listed([study.versus(f.contrast) for f in unclear])
         parts.append(f"{'No' if not told else 'There was no'} clear difference for {names}.")
     if hidden:
-        parts.append(f"No figure is shown for {numbers.listed([study.versus(f.contrast) for f in hidden])}: "
-                     f"{_reasons(hidden)}.")  # fmt: skip
+        parts.append(f"Not shown: {numbers.listed([study.versus(f.contrast) for f in hidden])}.")
     if not parts:
         parts.append("No comparison is available.")
     return f"**{name}:** {_start(' '.join(parts))}"
@@ -57,24 +69,24 @@ def difference(study: Study, finding: Finding) -> str:
     assert found is not None
     assert found.value is not None
     tier, reference = study.in_words(finding.contrast.tier), study.in_words(finding.contrast.reference)
-    before = "" if finding.adjusted else ", before adjustment for case mix"
-    how = f"{_direction(study, finding, found)} with {tier} than with {reference}"
-    doubt = "; not beyond doubt once the number of comparisons is allowed for" if finding.verdict == "suggestive" else ""
-    return f"{how} ({_short(study, finding)}{_matters(study, finding, found)}{before}{doubt})"
+    remarks = [_in_units(study, finding, found), _matters(study, finding, found)]
+    if finding.verdict == "suggestive":
+        remarks.append("within chance once the number of comparisons is allowed for")
+    if finding.adjusted is None:
+        remarks.append("not adjusted for case mix")
+    return f"{_direction(found)} with {tier} than with {reference} ({'; '.join(r for r in remarks if r)})"
 
 
-def _direction(study: Study, finding: Finding, found: Estimate) -> str:
+def _direction(found: Estimate) -> str:
     is_up = found.value is not None and found.value > found.neutral
     if found.measure == "distance ratio":
         return "farther" if is_up else "less far"
     return "higher" if is_up else "lower"
 
 
-def _short(study: Study, finding: Finding) -> str:
-    found = finding.leading
-    assert found is not None
-    text = estimate_text(study, found, finding.outcome).replace(" (", f"{_unit(study, finding, found)}, 95 % CI ", 1)
-    return text.rstrip(")")
+def _in_units(study: Study, finding: Finding, found: Estimate) -> str:
+    text = estimate_text(study, found, finding.outcome)
+    return text.replace(" (", f"{_unit(study, finding, found)}, 95 % CI ", 1).rstrip(")")
 
 
 def _unit(study: Study, finding: Finding, found: Estimate) -> str:
@@ -87,20 +99,14 @@ def _unit(study: Study, finding: Finding, found: Estimate) -> str:
 
 
 def _matters(study: Study, finding: Finding, found: Estimate) -> str:
+    """How the limits lie to the difference that the protocol holds to matter between groups."""
     known = {i.name: i.between_group_threshold for i in study.protocol.instruments}
-    threshold = known.get(finding.outcome)
-    limit = numbers.fixed(threshold, 1)
     return {
         "": "",
-        "less": f"; smaller than the {limit} held to matter between groups",
-        "at least": f"; at least the {limit} held to matter between groups",
-        "possibly": f"; it may or may not reach the {limit} held to matter between groups",
-    }[importance(found, threshold)]
-
-
-def _reasons(hidden: Sequence[Finding]) -> str:
-    reasons = dict.fromkeys((f.leading.reason if f.leading else "") or f.verdict for f in hidden)
-    return "; ".join(reasons)
+        "less": "too small to matter",
+        "at least": "large enough to matter",
+        "possibly": "perhaps too small to matter",
+    }[importance(found, known.get(finding.outcome))]
 
 
 def _start(text: str) -> str:

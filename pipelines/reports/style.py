@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
@@ -63,7 +64,7 @@ LOOKS: tuple[TierLook, ...] = (
     TierLook("#1f1f1f", (1.2, 2.0), "s", is_hollow=True),
 )
 
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "font.family": "Inter",
     "font.size": FONT_SIZE,
     "text.color": INK,
@@ -112,7 +113,9 @@ def _register_fonts() -> None:
         path = str(FONTS / f"Inter-{name}.otf")
         if path not in known:
             font_manager.fontManager.ttflist.append(
-                font_manager.FontEntry(fname=path, name="Inter", style=slant, weight=weight, stretch=400, size="scalable")
+                font_manager.FontEntry(
+                    fname=path, name="Inter", style=slant, weight=weight, stretch="normal", size="scalable"
+                )
             )
 
 
@@ -120,7 +123,7 @@ def _register_fonts() -> None:
 def house_style() -> Iterator[None]:
     """Draw inside this block to draw in the house style; settings outside are left as they were."""
     _register_fonts()
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
         yield
 
 
@@ -197,6 +200,7 @@ def direct_labels(ax: Axes, x: float, labels: Sequence[tuple[float, str, str]], 
             annotation_clip=False,
         )
         if abs(place - y) > gap * 0.35:
-            ax.annotate("", (x, y), xytext=(4.5, (place - y) / (high - low) * height_points), textcoords="offset points",
+            rise = (place - y) / (high - low) * height_points
+            ax.annotate("", (x, y), xytext=(4.5, rise), textcoords="offset points",
                         arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
                         annotation_clip=False)  # fmt: skip

@@ -1,20 +1,21 @@
 """Which cells of a set of linked counts may be printed: primary suppression, rounding, complementary suppression.
 
-Counts of patients from 1 to `minimum` − 1 are withheld, and other counts beside them are rounded, or withheld too, until
-no small one can be worked out from sums and differences, not even one that is printed nowhere (a remainder, a count
-that two printed ones differ by). What the counts are of is for `counts.py` to say; how they print, for `gate.py`.
+Counts of patients from 1 to `minimum` − 1 are withheld, and other counts beside them are rounded, or withheld too,
+until no small one can be worked out from sums and differences, not even one that is printed nowhere (a remainder, a
+count that two printed ones differ by). What the counts are of is for `counts.py` to say; how they print, for `gate.py`.
 
 Method: rounding and cell suppression (Willenborg and de Waal 2001, Elements of Statistical Disclosure Control, chapters
 4 and 5; cell-size policy of CMS, ResDAC 2024). The attacker knows every relation, every printed count, that `<11` means
-1–10, to what a count was rounded, and that a count withheld for the sake of another is at least 11. What is possible is found by linear programming, which also
-names the relations that give a small count away (those with a dual value): one of their counts is withheld next.
+1–10, to what a count was rounded, and that a count withheld for the sake of another is at least 11. What is possible is
+found by linear programming, which also names the relations that give a small count away (those with a dual value): one
+of their counts is rounded or withheld next.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Decisions:
-    """How counts may be printed: `small` are withheld for their size, `withheld` for another's sake, `rounded` likewise."""
+    """How counts may be printed: `small` are withheld for their size, `rounded` and `withheld` for another's sake."""
 
     ledger: Ledger
     small: frozenset[Key]
@@ -185,7 +186,7 @@ class _Attack:
             for row, (equation, _) in enumerate(component.equations.values())
             for name, coefficient in equation.items()
         ]
-        self.matrix = None
+        self.matrix: Any = None
         if entries:
             rows, columns, values = zip(*entries, strict=True)
             shape = (len(self.relations), len(self.names))
@@ -203,7 +204,7 @@ class _Attack:
         """Minimise a cost over all solutions, remember the witness, and name the relations that stood in the way."""
         from scipy.optimize import linprog
 
-        solved = linprog(cost, A_eq=self.matrix, b_eq=self.constants, bounds=self.limits, method="highs")
+        solved: Any = linprog(cost, A_eq=self.matrix, b_eq=self.constants, bounds=self.limits)
         if solved.status != 0:
             raise DisclosureError("the suppression problem could not be solved; report the protocol and table names")
         self.low = np.minimum(self.low, solved.x)
@@ -246,20 +247,23 @@ class _Network:
             for key in relation:
                 self.by_key[key].append(number)
 
+    def equation(self, number: int, unknown: Bounds) -> tuple[dict[Key, int], int]:
+        """A relation with what is printed put in: coefficients of the unknown counts, and what they add up to."""
+        relation = self.ledger.relations[number]
+        counts = self.ledger.counts
+        open_part = {key: c for key, c in relation.items() if key in unknown}
+        return open_part, -sum(c * counts[key].value for key, c in relation.items() if key not in unknown)
+
     def component(self, start: Key, unknown: Bounds) -> _Component:
         """The unknown counts that share relations with `start`, directly or through others."""
-        counts = self.ledger.counts
         found = _Component({}, {start: unknown[start]})
         waiting = [start]
         while waiting:
             for number in self.by_key[waiting.pop()]:
                 if number in found.equations:
                     continue
-                relation = self.ledger.relations[number]
-                open_part = {key: c for key, c in relation.items() if key in unknown}
-                constant = -sum(c * counts[key].value for key, c in relation.items() if key not in unknown)
-                found.equations[number] = (open_part, constant)
-                for key in open_part:
+                found.equations[number] = self.equation(number, unknown)
+                for key in found.equations[number][0]:
                     if key not in found.bounds:
                         found.bounds[key] = unknown[key]
                         waiting.append(key)
@@ -283,7 +287,8 @@ class _Suppressor:
         self.unknown = _at_first(ledger, self.small)
 
     def decide(self) -> Decisions:
-        """Look at each small count with all that hangs together with it, until all are safe."""
+        """Look at each relation alone, then at each small count with all that hangs together with it."""
+        self._sweep()
         waiting = sorted(self.sensitive)
         safe: set[Key] = set()  # for good: withholding more only widens what is possible
         while waiting:
@@ -297,6 +302,21 @@ class _Suppressor:
             waiting += self._hide_beside(exposed, component)
         rounded = self.rounded - self.withheld
         return Decisions(self.ledger, frozenset(self.small), frozenset(rounded), frozenset(self.withheld))
+
+    def _sweep(self) -> None:
+        """Help every relation that by itself gives a small count away; what relations give away together is left."""
+        waiting = sorted({number for key in self.sensitive for number in self.network.by_key[key]}, reverse=True)
+        while waiting:
+            number = waiting.pop()
+            open_part, constant = self.network.equation(number, self.unknown)
+            alone = _Component({number: (open_part, constant)}, {key: self.unknown[key] for key in open_part})
+            small = [key for key in open_part if key in self.sensitive]
+            if not _exposed_alone(alone, small, self.width):
+                continue
+            choice = self._candidate([number])
+            if choice is not None:
+                self._hide(choice)
+                waiting.append(number)
 
     def _exposed(self, component: _Component, small: list[Key]) -> dict[Key, list[int]]:
         if len(component.equations) == 1:
@@ -312,14 +332,18 @@ class _Suppressor:
             choice = self._candidate(binding) or self._candidate(component.equations)
             if choice is None:
                 raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
-            if choice in self.rounded:
-                self.withheld.add(choice)
-                self.unknown[choice] = (self.ledger.minimum, math.inf)
-            else:
-                self.rounded.add(choice)
-                self.unknown[choice] = _when_rounded(self.ledger.counts[choice].value, self.ledger.minimum)
+            self._hide(choice)
             helped |= set(self.network.by_key[choice])
         return list(exposed)
+
+    def _hide(self, key: Key) -> None:
+        """Round a printed count, or withhold a rounded one."""
+        if key in self.rounded:
+            self.withheld.add(key)
+            self.unknown[key] = (self.ledger.minimum, math.inf)
+        else:
+            self.rounded.add(key)
+            self.unknown[key] = _when_rounded(self.ledger.counts[key].value, self.ledger.minimum)
 
     def _candidate(self, relations: Iterable[int]) -> Key | None:
         """The least important count of these relations that is still printed, exact ones before rounded ones."""
@@ -338,7 +362,9 @@ class _Suppressor:
 def _exposed_alone(component: _Component, small: list[Key], width: int) -> dict[Key, list[int]]:
     """As `_Attack.exposed`, for counts that a single relation binds: bounds follow from those of the others."""
     ((number, (equation, constant)),) = component.equations.items()
-    ends = {key: tuple(sorted((c * component.bounds[key][0], c * component.bounds[key][1]))) for key, c in equation.items()}
+    ends = {
+        key: tuple(sorted((c * component.bounds[key][0], c * component.bounds[key][1]))) for key, c in equation.items()
+    }
     found: dict[Key, list[int]] = {}
     for key in small:
         low = constant - sum(end[1] for other, end in ends.items() if other != key)

@@ -49,7 +49,7 @@ class Cohort:
         """The reader that a report is given."""
         return self.tables[table]
 
-    # ---------------------------------------------------------------------------------------------------------- patients
+    # --------------------------------------------------------------------------------------------------------- patients
 
     def _subjects(self) -> None:
         rng, n = self.rng, self.n
@@ -174,7 +174,7 @@ class Cohort:
             )
         self.tables["analysis.time_to_event"] = pl.concat(pieces) if pieces else pl.DataFrame()
 
-    # ------------------------------------------------------------------------------------------------------- bookkeeping
+    # ------------------------------------------------------------------------------------------------------ bookkeeping
 
     def _bookkeeping(self) -> None:
         t, order = self.tables, list(self.protocol.tier_names)
@@ -204,9 +204,9 @@ class Cohort:
                 moves.append((name, higher, moved))
             moves.append((name, "none", left))
         t["outcomes.crossover"] = pl.DataFrame(moves, schema=["from_tier", "to_tier", "patients"], orient="row")
-        both = pl.concat(
-            [t["analysis.scores"], t["analysis.walking_tests"]], how="diagonal_relaxed"
-        ).filter(pl.col("is_due") & pl.col("is_alive"))
+        both = pl.concat([t["analysis.scores"], t["analysis.walking_tests"]], how="diagonal_relaxed").filter(
+            pl.col("is_due") & pl.col("is_alive")
+        )
         t["outcomes.completeness"] = both.group_by("site_id", "tier", "instrument", "visit_window").agg(
             expected=pl.len(), observed=pl.col("is_observed").sum()
         )
@@ -260,7 +260,7 @@ class Cohort:
             }
         )
 
-    # ----------------------------------------------------------------------------------------------------------- results
+    # ---------------------------------------------------------------------------------------------------------- results
 
     def _results(self) -> None:
         self.tables["results.table_one"] = self._table_one()
@@ -293,7 +293,10 @@ class Cohort:
                         "mean": known.mean(), "sd": known.std(), "median": known.median(),
                         "lower quartile": known.quantile(0.25), "upper quartile": known.quantile(0.75),
                     }  # fmt: skip
-                    rows += [common | {"level": None, "statistic": k, "value": v, "count": known.len()} for k, v in values.items()]
+                    rows += [
+                        common | {"level": None, "statistic": k, "value": v, "count": known.len()}
+                        for k, v in values.items()
+                    ]
                 else:
                     levels = covariate.levels or ("true",)
                     for level in levels:
@@ -343,7 +346,14 @@ class Cohort:
             once = walks.filter((pl.col("tier") == tier) & (pl.col("window_rank") == 1))
             metres = once["baseline_distance_m"].to_numpy()
             add("spwt", tier, "baseline", "geometric mean distance", np.log(np.maximum(metres, 1)), once.height)
-            add("spwt", tier, "baseline", "share at the time limit", once["is_baseline_at_cap"].to_numpy() * 1.0, once.height)
+            add(
+                "spwt",
+                tier,
+                "baseline",
+                "share at the time limit",
+                once["is_baseline_at_cap"].to_numpy() * 1.0,
+                once.height,
+            )
         for window, tier, part in self._by_window(walks.filter(due)):
             seen = part.filter("is_observed")
             logs = np.log(np.maximum(seen["distance_m"].to_numpy(), 1))
@@ -420,7 +430,9 @@ class Cohort:
             endpoint = contrast.endpoint
             asked = [(p.outcome, p.window, "mean difference", True) for p in self.protocol.primary.outcomes]
             asked += [(p.outcome, p.window, "mean difference", False) for p in self.protocol.primary.secondary_outcomes]
-            asked += [(str(endpoint), str(h), "incidence difference", h == 730) for h in self.protocol.primary.horizons_days]
+            asked += [
+                (str(endpoint), str(h), "incidence difference", h == 730) for h in self.protocol.primary.horizons_days
+            ]
             for outcome, window, measure, is_primary in asked:
                 size = {"odi": 5.0}.get(outcome, 0.9)
                 if outcome == "spwt":
@@ -433,7 +445,9 @@ class Cohort:
                     low, high = estimate - 1.96 * error, estimate + 1.96 * error
                     if measure == "distance ratio":
                         estimate, low, high = (float(np.exp(-x * 0.35)) for x in (estimate, high, low))
-                    withheld = contrast.name == "laminectomy_vs_mild" and method != "unadjusted" and outcome != "nrs_back"
+                    withheld = (
+                        contrast.name == "laminectomy_vs_mild" and method != "unadjusted" and outcome != "nrs_back"
+                    )
                     adjusted = method != "unadjusted"
                     p = float(min(1, 2 * np.exp(-abs(estimate / error))))
                     rows.append({

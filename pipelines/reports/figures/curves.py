@@ -6,9 +6,9 @@ Straight lines join the cut points: between two of them nothing finer may be sho
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.reports import style
+from pipelines.reports import numbers, style
 from pipelines.reports.content import Panel
-from pipelines.reports.figures.marks import Series, height_of_numbers_mm, numbers_below
+from pipelines.reports.figures.marks import Series, height_of_numbers_mm, line_look, numbers_below
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class CurveAxes:
     is_percent: bool = True
 
 
-def curve_panel(series: Sequence[Series], axes: CurveAxes, title: str, alt: str, numbers_title: str = "At risk") -> Panel:
+def curve_panel(
+    series: Sequence[Series], axes: CurveAxes, title: str, alt: str, numbers_title: str = "At risk"
+) -> Panel:
     """One panel of curves by tier; each point's `n` is the number at risk there, shown where a tick stands."""
     below = height_of_numbers_mm(series) + 3.2
     with style.house_style():
@@ -36,14 +38,13 @@ def curve_panel(series: Sequence[Series], axes: CurveAxes, title: str, alt: str,
             points = one.drawn
             xs = [p.x for p in points]
             banded = [p for p in points if p.low is not None and p.high is not None]
-            ax.fill_between([p.x for p in banded], [float(p.low or 0) for p in banded],
-                            [float(p.high or 0) for p in banded], color=one.look.colour, alpha=0.10, linewidth=0)  # fmt: skip
-            ax.plot(xs, [float(p.y or 0) for p in points], color=one.look.colour, dashes=one.look.dashes or (None, None),
-                    marker=one.look.marker, markersize=2.8, markerfacecolor=one.look.face, clip_on=False, zorder=3)  # fmt: skip
+            lows, highs = [float(p.low or 0) for p in banded], [float(p.high or 0) for p in banded]
+            ax.fill_between([p.x for p in banded], lows, highs, color=one.look.colour, alpha=0.10, linewidth=0)
+            ax.plot(xs, [float(p.y or 0) for p in points], clip_on=False, zorder=3, **line_look(one, marker_size=2.8))
         ax.set_xticks([x for x, _ in axes.x_ticks], [label for _, label in axes.x_ticks])
         steps = round(axes.y_top / axes.y_step)
         ticks = [k * axes.y_step for k in range(steps + 1)]
-        labels = [f"{100 * t:.0f} %" if axes.is_percent else f"{t:g}" for t in ticks]
+        labels = [f"{100 * t:.0f}{numbers.NBSP}%" if axes.is_percent else f"{t:g}" for t in ticks]
         ax.set_yticks(ticks, labels)
         ax.set_xlabel(axes.x_label, labelpad=2, color=style.QUIET)
         ax.grid(axis="y", color=style.FAINT, linewidth=0.5)

@@ -1,4 +1,4 @@
-"""Flow of patients in the manner of CONSORT: who was left after each step, who was left out, and the tiers at the end."""
+"""Flow of patients in the manner of CONSORT: who was left after each step, who was left out, and the final tiers."""
 
 import textwrap
 from collections.abc import Sequence
@@ -36,7 +36,14 @@ def flow_panel(steps: Sequence[FlowStep], ends: Sequence[tuple[str, int, Shown]]
         for place, step in enumerate(steps):
             top = 1 + place * _STEP_MM
             head = step.rule[:1].upper() + step.rule[1:] if not place else "Remaining"
-            _box(ax, left, top, wide, head if place + 1 < len(steps) else "Compared, by first tier", f"n = {step.remaining}")
+            _box(
+                ax,
+                left,
+                top,
+                wide,
+                head if place + 1 < len(steps) else "Compared, by first tier",
+                f"n = {step.remaining}",
+            )
             _arrow(ax, middle, top + _BOX_MM, middle, 1 + (place + 1) * _STEP_MM)
             if place + 1 < len(steps):
                 _left_out(ax, middle, top + _BOX_MM + (_STEP_MM - _BOX_MM) / 2, steps[place + 1])
@@ -66,7 +73,9 @@ def _tiers(
 def _box(ax: Axes, x: float, y: float, width: float, head: str, line: str, colour: str | None = None) -> None:
     ax.add_patch(FancyBboxPatch((x, y), width, _BOX_MM, boxstyle="round,pad=0,rounding_size=0.8", linewidth=0.7,
                                 edgecolor=colour or style.RULE, facecolor=style.PAPER))  # fmt: skip
-    ax.text(x + width / 2, y + 2.9, head, ha="center", va="center", fontsize=6.8, color=colour or style.INK, fontweight=600)
+    ax.text(
+        x + width / 2, y + 2.9, head, ha="center", va="center", fontsize=6.8, color=colour or style.INK, fontweight=600
+    )
     ax.text(x + width / 2, y + 6.2, line, ha="center", va="center", fontsize=6.8, color=style.INK)
 
 

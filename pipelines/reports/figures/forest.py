@@ -74,8 +74,8 @@ _TOP, _ADJUSTED, _UNADJUSTED, _BOTTOM = 0.42, 0.58, 0.80, 0.93  # where things s
 def _draw_words(ax: Axes, place: int, row: ForestRow) -> None:
     """The contrast's name at the left and the leading estimate in words at the right, above the intervals."""
     lead = row.adjusted or row.unadjusted
-    ax.annotate(row.label, (0, place + 0.22), xycoords=("axes fraction", "data"), fontweight=600, ha="left", va="center",
-                fontsize=style.FONT_SIZE)  # fmt: skip
+    ax.annotate(row.label, (0, place + 0.22), xycoords=("axes fraction", "data"), fontweight=600,
+                ha="left", va="center", fontsize=style.FONT_SIZE)  # fmt: skip
     if lead is not None:
         text = lead.text.text if row.adjusted else f"{lead.text.text}, unadjusted"
         colour = style.QUIET if lead.text.is_withheld or not row.adjusted else style.ACCENT
@@ -87,6 +87,8 @@ def _draw_strip(ax: Axes, place: int, row: ForestRow, axis: ForestAxis) -> None:
     """The intervals, over a band of what is too small to matter and the line of no difference."""
     top, bottom = place + _TOP, place + _BOTTOM
     ax.axhspan(top, bottom, color=style.WASH, linewidth=0, zorder=0)
+    if not any(mark is not None and mark.y is not None for mark in (row.adjusted, row.unadjusted)):
+        return
     if axis.band is not None:
         ends = (axis.neutral / axis.band, axis.neutral * axis.band) if axis.is_log else (-axis.band, axis.band)
         ax.fill_betweenx([top, bottom], *ends, color=style.BAND, linewidth=0, zorder=0.5)
@@ -101,7 +103,9 @@ def _draw_strip(ax: Axes, place: int, row: ForestRow, axis: ForestAxis) -> None:
 
 def _span(rows: Sequence[ForestRow], axis: ForestAxis) -> tuple[float, float]:
     """Limits of the axis: all intervals, and no difference well inside."""
-    marks = [mark for row in rows for mark in (row.adjusted, row.unadjusted) if mark is not None and mark.low is not None]
+    marks = [
+        mark for row in rows for mark in (row.adjusted, row.unadjusted) if mark is not None and mark.low is not None
+    ]
     lows = [float(mark.low) for mark in marks if mark.low is not None] + [axis.neutral]
     highs = [float(mark.high) for mark in marks if mark.high is not None] + [axis.neutral]
     if axis.is_log:

@@ -1,7 +1,8 @@
-"""What figures are made of: points and series that have passed the gate, and parts that several kinds of figure share."""
+"""What figures are made of: points and series that have passed the gate, and parts that several figures share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -41,7 +42,22 @@ class Series:
         return [point for point in self.points if point.y is not None]
 
 
-def numbers_below(ax: Axes, series: Sequence[Series], title: str, first_mm: float = 9.5, step_mm: float = 2.9, left_mm: float = 16.5) -> None:
+def line_look(series: Series, marker_size: float = 3.6) -> dict[str, Any]:
+    """Keywords for `Axes.plot` that give a tier's line its look."""
+    look = series.look
+    return {
+        "color": look.colour,
+        "dashes": look.dashes or (None, None),
+        "marker": look.marker,
+        "markersize": marker_size,
+        "markerfacecolor": look.face,
+        "markeredgecolor": look.colour,
+    }
+
+
+def numbers_below(
+    ax: Axes, series: Sequence[Series], title: str, first_mm: float = 9.5, step_mm: float = 2.9, left_mm: float = 16.5
+) -> None:
     """A row of numbers under the axis for each series, at the points' positions, as under a survival curve."""
     to_points = 72 * style.MM
     ax.annotate(

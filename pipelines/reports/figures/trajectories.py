@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipelines.reports import style
 from pipelines.reports.content import Panel
-from pipelines.reports.figures.marks import Series, height_of_numbers_mm, numbers_below
+from pipelines.reports.figures.marks import Series, height_of_numbers_mm, line_look, numbers_below
 
 
 def trajectory_panel(
@@ -31,8 +31,7 @@ def trajectory_panel(
             shift = (place - (len(series) - 1) / 2) * spread
             points = one.drawn
             xs = [p.x + shift for p in points]
-            ax.plot(xs, [float(p.y or 0) for p in points], color=one.look.colour, dashes=one.look.dashes or (None, None),
-                    marker=one.look.marker, markerfacecolor=one.look.face, markeredgecolor=one.look.colour, zorder=3)  # fmt: skip
+            ax.plot(xs, [float(p.y or 0) for p in points], zorder=3, **line_look(one))
             for p, x in zip(points, xs, strict=True):
                 if p.low is not None and p.high is not None:
                     ax.plot([x, x], [p.low, p.high], color=one.look.colour, linewidth=0.7, zorder=2)

@@ -13,7 +13,6 @@ from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
 
-
 def flow(study: Study) -> Section:
     """Who was left after each rule, over all tiers in the figure and by tier in the table."""
     title = "Flow of patients"
@@ -94,10 +93,10 @@ def table_one(study: Study) -> Section:
     pairs = list(zip(study.tiers[1:], study.tiers[:-1], strict=True))
     columns = [Column("", "left")]
     columns += [Column(f"{study.short(t)}", group="First tier after enrolment") for t in study.tiers]
-    columns += [
-        Column(f"{_initial(study, a)}–{_initial(study, b)}", group="Standardised difference") for a, b in pairs
+    columns += [Column(f"{_initial(study, a)}–{_initial(study, b)}", group="Standardised difference") for a, b in pairs]
+    rows = [
+        Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers], *[""] * len(pairs)), "total")
     ]
-    rows = [Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers], *[""] * len(pairs)), "total")]
     for covariate in study.protocol.covariates:
         part = frame.filter(pl.col("variable") == covariate.name)
         if part.height:
@@ -109,10 +108,16 @@ def table_one(study: Study) -> Section:
         "Characteristics known before the tier began",
         tuple(columns),
         tuple(rows),
-        reading="Mean (standard deviation) for numbers, count (per cent of the tier's patients) for the rest. A standardised "
+        reading="Mean (standard deviation) for numbers, count (per cent of the tier's patients) for the rest. A "
+        "standardised "
         f"difference is a difference between two tiers in units of their pooled standard deviation; beyond ±{limit} "
         "the two groups are not alike, and an unadjusted comparison would mislead.",
-        notes=(f"Tiers in the differences: {keys}.", _small(study), LEGEND),
+        notes=(
+            f"Tiers in the differences: {keys}. Where no row says how many are not known, they are fewer than "
+            f"{study.gate.minimum} in every tier.",
+            _small(study),
+            LEGEND,
+        ),
         source="results.table_one",
     )
     return Section("table-one", title, (table,))
@@ -137,7 +142,10 @@ def _covariate_rows(study: Study, part: pl.DataFrame, covariate: Covariate, pair
         differences = [_smd_levels(study, covariate.name, tuple(levels), a, b) for a, b in pairs]
         rows = [Row((covariate.label, *[""] * len(study.tiers), *differences))]
         rows += [
-            Row((_sentence(level), *[_level(study, covariate.name, level, t) for t in study.tiers], *[""] * len(pairs)), indent=1)
+            Row(
+                (_sentence(level), *[_level(study, covariate.name, level, t) for t in study.tiers], *[""] * len(pairs)),
+                indent=1,
+            )
             for level in levels
         ]
     return rows + _missing_row(study, covariate, len(pairs))
@@ -150,10 +158,11 @@ def _is_used(study: Study, variable: str, level: str) -> bool:
 
 
 def _missing_row(study: Study, covariate: Covariate, blanks: int) -> list[Row]:
-    if not _is_used(study, covariate.name, counts.MISSING):
+    """How many are not known, where that is more than a few in some tier; a note speaks for the rest."""
+    keys = [counts.characteristic(covariate.name, counts.MISSING, t) for t in study.tiers]
+    if not any(study.gate.rests_on_enough(key) for key in keys):
         return []
-    cells = [study.gate.count(counts.characteristic(covariate.name, counts.MISSING, t)) for t in study.tiers]
-    return [Row(("Not known, n", *cells, *[""] * blanks), indent=1)]
+    return [Row(("Not known, n", *[study.gate.count(key) for key in keys], *[""] * blanks), indent=1)]
 
 
 def _value(part: pl.DataFrame, tier: str, statistic: str) -> float | None:
@@ -196,7 +205,9 @@ def _smd_levels(study: Study, variable: str, levels: tuple[str, ...], tier: str,
         values = [study.gate.decisions.value(key) for key in arm]
         whole = sum(values) if len(levels) > 1 else study.gate.decisions.ledger.counts[counts.patients(t)].value
         shares.append([value / whole for value in values])
-    return study.gate.text(about + numbers.fixed(_distance(*shares), 2), counts.patients(tier), counts.patients(reference))
+    return study.gate.text(
+        about + numbers.fixed(_distance(*shares), 2), counts.patients(tier), counts.patients(reference)
+    )
 
 
 def _distance(p: list[float], q: list[float]) -> float:

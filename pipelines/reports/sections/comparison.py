@@ -5,7 +5,19 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.reports import numbers
-from pipelines.reports.content import Bullets, Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Bullets,
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Paragraph,
+    Row,
+    Section,
+    Shown,
+    Table,
+)
 from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
 from pipelines.reports.findings import Estimate, Finding, hazards_of, of_endpoint, of_outcome
 from pipelines.reports.gate import Drawn
@@ -25,7 +37,8 @@ def comparisons(study: Study) -> Section:
         return not_applicable("comparisons", title, "No contrast was estimated in this release.")
     opening = Paragraph(
         "Only neighbours on the ladder are compared, because only between them could a patient have been given either. "
-        "All figures are **associations** in routine care: they are adjusted for what was recorded, and for nothing else. "
+        "All figures are **associations** in routine care: they are adjusted for what was recorded, and for nothing "
+        "else. "
         "Multiplicity is allowed for in the primary questions (Holm)."
     )
     blocks: list[Paragraph | Figure | Table] = [opening]
@@ -98,7 +111,9 @@ def _mark(study: Study, finding: Finding, found: Estimate | None, digits: int, s
         return None
     if found.value is None:
         return Mark(Shown(found.status, is_withheld=True))
-    drawn = [Drawn(round(scale * v, digits + 1)) if v is not None else None for v in (found.value, found.low, found.high)]
+    drawn = [
+        Drawn(round(scale * v, digits + 1)) if v is not None else None for v in (found.value, found.low, found.high)
+    ]
     return Mark(Shown(estimate_text(study, found, finding.outcome)), *drawn)
 
 
@@ -115,10 +130,10 @@ def _forest_alt(title: str, rows: Sequence[ForestRow]) -> str:
 
 _COLUMNS = (
     Column("Contrast", "left"),
-    Column("Adjusted (95 % interval)"),
+    Column("Adjusted (95 % CI)"),
     Column("p"),
-    Column("p, Holm"),
-    Column("Unadjusted (95 % interval)"),
+    Column("Holm p"),
+    Column("Unadjusted (95 % CI)"),
     Column("What holds", "left"),
 )
 
@@ -143,7 +158,7 @@ def _contrast_tables(study: Study) -> list[Table]:
             tuple(rows),
             reading="Tier minus reference, or tier over reference for distances. For scores where lower is better a "
             "negative difference favours the tier; a ratio above 1 means that patients of the tier walk farther. "
-            f"{'Unadjusted estimates allow for the baseline of the outcome only.'}",
+            "Unadjusted estimates allow for the baseline of the outcome only.",
             source=f"{_SOURCE} (method by outcome: {_methods(study)})",
         )
     ]
@@ -240,7 +255,8 @@ def withheld(study: Study) -> Section:
         return not_applicable("withheld", title, "No diagnostics were run: the protocol names no contrast.")
     blocks: list[Paragraph | Bullets | Table | Callout] = [
         Paragraph(
-            "A contrast is shown only if the data can carry it: enough patients and events in each arm, groups that can "
+            "A contrast is shown only if the data can carry it: enough patients and events in each arm, groups that "
+            "can "
             "be made alike, little crossover, and no difference in an event that no tier can affect. What fails stays "
             "blinded, so that nobody is tempted by a figure that should not be read."
         )
@@ -248,7 +264,9 @@ def withheld(study: Study) -> Section:
     failed = frame.filter(pl.col("verdict") == "failed")
     asked = _asked(study, failed)
     if asked.is_empty():
-        blocks.append(Callout("note", "Nothing withheld", "Every primary and secondary comparison passed its diagnostics."))
+        blocks.append(
+            Callout("note", "Nothing withheld", "Every primary and secondary comparison passed its diagnostics.")
+        )
     else:
         blocks.append(_failed_table(study, asked))
     blocks.append(_verdict_table(study, frame))
@@ -284,7 +302,13 @@ def _failed_table(study: Study, failed: pl.DataFrame) -> Table:
     return Table(
         "table-withheld",
         "Comparisons that are not shown",
-        (Column("Contrast", "left"), Column("Outcome", "left"), Column("Failed check", "left"), Column("Found"), Column("Limit")),
+        (
+            Column("Contrast", "left"),
+            Column("Outcome", "left"),
+            Column("Failed check", "left"),
+            Column("Found"),
+            Column("Limit"),
+        ),
         tuple(rows),
         reading="A comparison stands here once for each check it failed; it is shown nowhere in this report.",
         source="results.diagnostics (verdict = failed)",
@@ -294,7 +318,9 @@ def _failed_table(study: Study, failed: pl.DataFrame) -> Table:
 def _outcome_label(study: Study, outcome: str | None, window: str | None) -> str:
     if outcome is None:
         return "all outcomes"
-    known = {i.name: i.short_label for i in study.protocol.instruments} | {e.name: e.label for e in study.protocol.endpoints}
+    known = {i.name: i.short_label for i in study.protocol.instruments} | {
+        e.name: e.label for e in study.protocol.endpoints
+    }
     label = known.get(outcome, outcome)
     return f"{label}, {study.window_label(window)}" if window else label
 
@@ -332,5 +358,3 @@ def _verdict_table(study: Study, frame: pl.DataFrame) -> Table:
         reading="How many checks came out how; `not applicable` where there was nothing to check.".replace("`", ""),
         source="results.diagnostics",
     )
-
-

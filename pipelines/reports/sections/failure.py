@@ -1,4 +1,4 @@
-"""Time to failure: cumulative incidence with death competing, incidence at the horizons, harm, and moves up the ladder."""
+"""Time to failure with death competing, incidence at the horizons, harm, and moves up the ladder."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,6 @@ from pipelines.reports.gate import LEGEND, WITHHELD
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import curve_series, numbers_at_ticks
 from pipelines.reports.study import Study
-
 
 
 def failure(study: Study) -> Section:
@@ -54,7 +53,10 @@ def _incidence_figure(study: Study, endpoint: Endpoint) -> Figure:
     top = _top(event)
     panels = [_incidence_panel(study, event, endpoint, f"{_upper(endpoint.label)}", top)]
     shown_deaths = [one for one in death if len(one.drawn) > 1]
-    notes = [f"Ended where fewer than {study.gate.minimum} would have left or stayed: {', '.join(_ended(study, event, endpoint))}."]
+    notes = [
+        f"Ended where fewer than {study.gate.minimum} would have left or stayed: "
+        f"{', '.join(_ended(study, event, endpoint))}."
+    ]
     if not _ended(study, event, endpoint):
         notes = []
     if shown_deaths:
@@ -69,7 +71,8 @@ def _incidence_figure(study: Study, endpoint: Endpoint) -> Figure:
         "death, not as still at risk). Shaded: 95 % intervals. Marks stand at times between which enough patients had "
         "the event and left for the figure to be shown; lines join them. Not adjusted for case mix; a tier at the top "
         "of the ladder has no higher one to escalate to.",
-        source=f"results.cumulative_incidence (endpoint = {endpoint.name}, weighting = unweighted); numbers at risk from "
+        source=f"results.cumulative_incidence (endpoint = {endpoint.name}, weighting = unweighted); numbers at risk "
+        "from "
         "analysis.time_to_event",
         notes=tuple(notes),
     )
@@ -94,7 +97,10 @@ def _incidence_series(study: Study, endpoint: Endpoint, cause: str, with_competi
 
 def _top(series: Sequence[Series]) -> float:
     highest = max((float(p.high or p.y or 0) for one in series for p in one.drawn), default=0.1)
-    return next(top for top in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0) if highest <= top + 1e-9)
+    return next(top for top in _STEPS if highest <= top + 1e-9)
+
+
+_STEPS = {0.05: 0.01, 0.1: 0.02, 0.2: 0.05, 0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.6: 0.2, 0.8: 0.2, 1.0: 0.25}
 
 
 def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint, title: str, top: float) -> Panel:
@@ -102,7 +108,7 @@ def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint,
     months = round(last / 30.4375)
     step = 6 if months > 12 else 3
     ticks = [(_day_of(m, last, months), str(m)) for m in range(0, months + 1, step)]
-    axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, top / 5 if top != 0.8 else 0.2)
+    axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, _STEPS[top])
     placed = numbers_at_ticks(series, ticks, reach=10)
     said = [
         f"{one.label} {numbers.percent(one.drawn[-1].y)} by {numbers.horizon(one.drawn[-1].x)}"
@@ -139,7 +145,8 @@ def _horizon_table(study: Study) -> Table:
         "Cumulative incidence at the protocol's horizons",
         (Column("Endpoint", "left"), *[Column(study.short(t)) for t in study.tiers]),
         tuple(rows),
-        reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. The event "
+        reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. The "
+        "event "
         "of a contrast is shown for its two tiers only. Endpoints lie within each other: do not add them. Other "
         "definitions of failure are in the results.",
         notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", LEGEND),
@@ -162,7 +169,9 @@ def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> C
         return study.gate.text(numbers.percent(0.0, study.gate.decimals), counts.patients(tier))
     row = known.row(-1, named=True)
     digits = study.gate.decimals
-    text = f"{numbers.percent(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits, 100)})"
+    text = (
+        f"{numbers.percent(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits, 100)})"
+    )
     return study.gate.text(text, counts.patients(tier))
 
 
@@ -182,7 +191,11 @@ def harm(study: Study) -> Section:
         day = max(counts.horizons(endpoint, study.protocol))
         cells = [_harm_cell(study, endpoint, t, day) for t in study.tiers]
         rows.append(Row((endpoint.label, *cells)))
-        rows.append(Row(("Incidence (95 % interval)", *[incidence_cell(study, endpoint, t, day) for t in study.tiers]), indent=1))
+        rows.append(
+            Row(
+                ("Incidence (95 % interval)", *[incidence_cell(study, endpoint, t, day) for t in study.tiers]), indent=1
+            )
+        )
     table = Table(
         "table-harm",
         "Complications and readmissions",

@@ -33,7 +33,8 @@ def _time_zero(protocol: Protocol) -> Section:
         ),
         Paragraph(
             f"Baseline is the latest value from day {numbers.fixed(last.first_day, 0)} to day {last.last_day} "
-            f"({last.citation}). Visits: {windows}. The record nearest to the nominal day counts, the earlier one if two "
+            f"({last.citation}). Visits: {windows}. The record nearest to the nominal day counts, the earlier one if "
+            "two "
             "are as near."
         ),
     )
@@ -49,7 +50,8 @@ def _scores(protocol: Protocol) -> Section:
         ),
         formula(
             r"Y_i = \beta_0 + \beta_1 Y_{0i} + \sum_g \tau_g\, 1(T_i = g) + \gamma^{\top} X_i + \varepsilon_i",
-            "Outcome equals an intercept, a slope times the baseline value, a difference for each tier, and terms for the covariates.",
+            "Outcome equals an intercept, a slope times the baseline value, a difference for each tier, and terms "
+            "for the covariates.",
         ),
         Paragraph(
             "A responder's threshold is for change within a person; what matters between groups has its own threshold. "
@@ -67,12 +69,15 @@ def _walking(protocol: Protocol) -> Section:
     ]
     blocks: tuple[Block, ...] = (
         Paragraph(
-            "Time to stop and speed are modelled together as log-normal, with the time censored at the test's limit; the "
-            "ratio of distances between tiers is the product of the ratios of time and speed. A walk shorter than can be "
+            "Time to stop and speed are modelled together as log-normal, with the time censored at the test's limit; "
+            "the "
+            "ratio of distances between tiers is the product of the ratios of time and speed. A walk shorter than "
+            "can be "
             "told apart is censored from below; a baseline at the limit enters as at least the limit."
         ),
         formula(
-            r"\log(D) = \log(\mathrm{time}) + \log(\mathrm{speed}),\quad \frac{D_1}{D_0} = \exp(\tau_{\mathrm{time}} + \tau_{\mathrm{speed}})",
+            r"\log(D) = \log(\mathrm{time}) + \log(\mathrm{speed}),\quad \frac{D_1}{D_0} = \exp(\tau_{\mathrm{time}} "
+            r"+ \tau_{\mathrm{speed}})",
             "The ratio of distances is the exponential of the sum of the differences in log time and log speed.",
         ),
         Bullets(tuple(limits)),
@@ -84,12 +89,15 @@ def _failure(protocol: Protocol) -> Section:
     blocks: tuple[Block, ...] = (
         Paragraph(
             f"Death competes with failure and is not censored ({protocol.competing.citation}). Cumulative incidence is "
-            "Aalen and Johansen's (1978) with infinitesimal-jackknife variance and log–log limits. Time lost is the area "
-            "under it. Hazard ratios (Cox 1972, cause-specific, Efron ties, variance clustered by patient) are secondary."
+            "Aalen and Johansen's (1978) with infinitesimal-jackknife variance and log–log limits. Time lost is the "
+            "area "
+            "under it. Hazard ratios (Cox 1972, cause-specific, Efron ties, variance clustered by patient) are "
+            "secondary."
         ),
         formula(
             r"\hat F_k(t) = \sum_{t_i \leq t} \hat S(t_{i-1})\, \frac{d_{ki}}{n_i}",
-            "The cumulative incidence of a cause is the sum, over event times, of the share still free times the events of that cause over the number at risk.",
+            "The cumulative incidence of a cause is the sum, over event times, of the share still free times the "
+            "events of that cause over the number at risk.",
         ),
         Bullets(tuple(f"**{e.label}:** {e.citation}" for e in protocol.endpoints)),
     )
@@ -97,9 +105,15 @@ def _failure(protocol: Protocol) -> Section:
 
 
 def _confounding(protocol: Protocol) -> Section:
-    names = numbers.listed([c.label[:1].lower() + c.label[1:] if c.label[1:2].islower() else c.label for c in protocol.covariates])
+    names = numbers.listed(
+        [c.label[:1].lower() + c.label[1:] if c.label[1:2].islower() else c.label for c in protocol.covariates]
+    )
     d = protocol.diagnostics
-    said = f"Adjusted for: {names}." if names else "The protocol names no covariates; nothing is adjusted for but baseline."
+    said = (
+        f"Adjusted for: {names}."
+        if names
+        else "The protocol names no covariates; nothing is adjusted for but baseline."
+    )
     blocks: tuple[Block, ...] = (
         Paragraph(f"{said} What was not recorded is not adjusted for: differences are associations, not effects."),
         formula(
@@ -109,7 +123,8 @@ def _confounding(protocol: Protocol) -> Section:
         Paragraph(
             f"Multiplicity: {protocol.primary.multiplicity}. A contrast is withheld unless it has at least "
             f"{d.subjects_per_arm_minimum} patients and {d.events_per_arm_minimum} events an arm, at most "
-            f"{numbers.percent(d.crossover_maximum)} of an arm escalated before the visit, standardised differences up to "
+            f"{numbers.percent(d.crossover_maximum)} of an arm escalated before the visit, standardised differences "
+            "up to "
             f"{d.smd_maximum:g}, and a negative control with p of at least {d.negative_control_alpha:g} ({d.citation})."
         ),
     )
@@ -119,8 +134,10 @@ def _confounding(protocol: Protocol) -> Section:
 def _disclosure(protocol: Protocol) -> Section:
     least = protocol.disclosure.minimum_count
     text = (
-        f"Counts from 1 to {least - 1} are shown as <{least}; zero may show. Further counts are withheld so that no small "
-        "one can be worked out from sums, percentages or other tables of this report, and curves are drawn only at times "
+        f"Counts from 1 to {least - 1} are shown as <{least}; zero may show. Further counts are withheld so that no "
+        "small "
+        "one can be worked out from sums, percentages or other tables of this report, and curves are drawn only at "
+        "times "
         f"between which nobody or at least {least} patients had an event and left ({protocol.disclosure.citation})."
     )
     return Section("methods-disclosure", "Disclosure control", (Paragraph(text),))
@@ -135,7 +152,7 @@ def target_trials(study: Study) -> Section:
     parts = []
     for contrast in contrasts:
         trial = contrast.target_trial
-        facts = (
+        facts: tuple[tuple[str, str], ...] = (
             ("Eligibility", trial.eligibility),
             ("Strategies", trial.strategies),
             ("Time zero", trial.time_zero),
@@ -147,7 +164,9 @@ def target_trials(study: Study) -> Section:
             labels = {c.name: c.label for c in study.protocol.covariates}
             facts += (("Stratified by", numbers.listed([labels[s] for s in contrast.strata])),)
         parts.append(Section(f"trial-{contrast.name.replace('_', '-')}", study.versus(contrast), (Facts(facts),)))
-    lead = Paragraph("Each comparison is laid out as the randomised trial that it stands in for (Hernán and Robins 2016).")
+    lead = Paragraph(
+        "Each comparison is laid out as the randomised trial that it stands in for (Hernán and Robins 2016)."
+    )
     return Section("target-trials", title, (lead,), tuple(parts))
 
 

@@ -24,7 +24,9 @@ def _ingest(study: Study) -> list[Table]:
         return []
     rows = []
     for name in frame["table_name"].to_list():
-        cells: list[Cell] = [study.gate.count(counts.records(name, what)) for what in ("read", "accepted", "quarantined")]
+        cells: list[Cell] = [
+            study.gate.count(counts.records(name, what)) for what in ("read", "accepted", "quarantined")
+        ]
         rows.append(Row((name.capitalize(), *cells)))
     return [
         Table(
@@ -47,7 +49,13 @@ def _rules(study: Study) -> list[Table | Callout]:
     if broken.is_empty():
         return [Callout("note", "No row was quarantined", f"All {frame.height} row rules were kept by every row.")]
     rows = [
-        Row((row["reason"], str(row["table_name"]).capitalize(), study.gate.count(counts.rule(row["table_name"], row["rule"]))))
+        Row(
+            (
+                row["reason"],
+                str(row["table_name"]).capitalize(),
+                study.gate.count(counts.rule(row["table_name"], row["rule"])),
+            )
+        )
         for row in broken.iter_rows(named=True)
     ]
     return [
@@ -56,7 +64,8 @@ def _rules(study: Study) -> list[Table | Callout]:
             "Rules that rows broke",
             (Column("Rule", "left"), Column("Table", "left"), Column("Violations")),
             tuple(rows),
-            reading=f"One row may break several rules. The other {frame.height - broken.height} of {frame.height} rules "
+            reading=f"One row may break several rules. The other {frame.height - broken.height} of {frame.height} "
+            "rules "
             "were kept by every row.",
             source="quality.row_rules; the rows themselves are in quality.quarantine, by file and line",
         )
@@ -101,7 +110,13 @@ def _open_checks(study: Study, frame: pl.DataFrame) -> Table:
     return Table(
         "table-open-checks",
         "Checks that did not pass",
-        (Column("Check", "left"), Column("Table", "left"), Column("Blocks", "left"), Column("Verdict", "left"), Column("Rows")),
+        (
+            Column("Check", "left"),
+            Column("Table", "left"),
+            Column("Blocks", "left"),
+            Column("Verdict", "left"),
+            Column("Rows"),
+        ),
         tuple(rows),
         reading="A check that blocks keeps a release from being published.",
         source="quality.checks",

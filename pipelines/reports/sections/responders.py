@@ -85,7 +85,9 @@ def _responder_point(study: Study, rows: pl.DataFrame, threshold: Threshold, tie
 def _responder_alt(title: str, series: Sequence[Series], rows: Sequence[str]) -> str:
     said = []
     for place, row in enumerate(rows):
-        shares = [f"{one.label} {numbers.percent(one.points[place].y)}" for one in series if one.points[place].y is not None]
+        shares = [
+            f"{one.label} {numbers.percent(one.points[place].y)}" for one in series if one.points[place].y is not None
+        ]
         said.append(f"{row.replace(chr(10), ' ')}: {', '.join(shares) if shares else 'withheld'}")
     return f"Dot chart of responders, {title}. {'; '.join(said)}."
 
@@ -99,7 +101,10 @@ def _responder_table(study: Study, outcome: str, window: str) -> Table:
         if here.is_empty():
             continue
         rows.append(Row((threshold_label(threshold, instrument).replace("\n", " "),), "group"))
-        for method, label in (("observed", "of those seen"), ("missing as non-response", "missing counted as no response")):
+        for method, label in (
+            ("observed", "of those seen"),
+            ("missing as non-response", "missing counted as no response"),
+        ):
             part = here.filter(pl.col("method") == method)
             if part.height:
                 cells = [_responder_cell(study, part, threshold, t) for t in study.tiers]

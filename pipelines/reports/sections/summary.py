@@ -123,7 +123,9 @@ def _diagnostics(study: Study, findings: list[tuple[str, list[Finding]]]) -> str
     shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
     if shown == len(asked):
         return f"All {len(asked)} primary comparisons passed their diagnostics."
-    return f"{shown} of {len(asked)} primary comparisons passed their diagnostics; the others are [withheld](#withheld)."
+    return (
+        f"{shown} of {len(asked)} primary comparisons passed their diagnostics; the others are [withheld](#withheld)."
+    )
 
 
 def _control(study: Study) -> str:
@@ -136,7 +138,9 @@ def _control(study: Study) -> str:
         return ""
     passed = judged.filter(pl.col("verdict") == "passed").height
     if passed == judged.height:
-        return f"An event that no tier can affect differed in none of the {passed} comparisons where it could be judged."
+        return (
+            f"An event that no tier can affect differed in none of the {passed} comparisons where it could be judged."
+        )
     return f"An event that no tier can affect differed in {judged.height - passed} of {judged.height} comparisons."
 
 
@@ -156,20 +160,17 @@ def review_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) ->
 
 def _low_completeness(study: Study) -> list[str]:
     target = study.protocol.diagnostics.completeness_target
-    said = []
+    parts = []
     for asked in study.protocol.primary.outcomes:
-        low = [
-            f"{study.in_words(t)} {numbers.percent(share)}"
-            for t in study.tiers
-            if (share := _share(study, asked.outcome, asked.window, t)) is not None and share < target
-        ]
+        shares = [_share(study, asked.outcome, asked.window, t) for t in study.tiers]
+        low = [share for share in shares if share is not None and share < target]
         if low:
-            label = study.protocol.instrument(asked.outcome).short_label
-            said.append(
-                f"Signal for review: {_lower(label)} at {study.window_label(asked.window)} is complete for less than "
-                f"{numbers.percent(target)} in {len(low)} of {len(study.tiers)} tiers ({', '.join(low)})."
-            )
-    return said
+            label = _lower(study.protocol.instrument(asked.outcome).short_label)
+            parts.append(f"{label} at {study.window_label(asked.window)} in {len(low)} of {len(study.tiers)} tiers")
+    if not parts:
+        return []
+    said = f"Signal for review: fewer than {numbers.percent(target)} of those due were seen for {numbers.listed(parts)}"
+    return [f"{said} ([completeness](#completeness))."]
 
 
 def _low_sites(study: Study) -> list[str]:
@@ -182,7 +183,7 @@ def _low_sites(study: Study) -> list[str]:
         worst |= {s for s, share in shares.items() if share is not None and share < target}
     if not worst or len(sites) < 2:
         return []
-    return [f"Signal for review: {len(worst)} of {len(sites)} sites are below the target at a primary visit "
+    return [f"Signal for review: {len(worst)} of {len(sites)} sites are below that target at a primary visit "
             "([completeness by site](#table-sites))."]  # fmt: skip
 
 
@@ -208,18 +209,22 @@ def _withheld(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[s
             f"({numbers.listed(list(names))}); [reasons](#withheld)."]  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------- figures of page one
+# -------------------------------------------------------------------------------------------------- figures of page one
 
 
 def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review: list[str]) -> KeyFigures:
     asked = [f for _, found in findings for f in found]
     items = [
-        KeyFigure(study.gate.count(counts.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers")
+        KeyFigure(
+            study.gate.count(counts.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers"
+        )
     ]
     if asked:
         clear = sum(f.verdict == "clear" for f in asked)
         shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
-        items.append(KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", "primary comparisons that may be shown"))
+        items.append(
+            KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", "primary comparisons that may be shown")
+        )
         items.append(KeyFigure(Shown(str(len(asked) - shown)), "withheld", "primary comparisons the data cannot carry"))
     items.append(KeyFigure(Shown(str(len(review))), "for review", "points below"))
     return KeyFigures(tuple(items))
@@ -227,15 +232,16 @@ def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review
 
 def _figure(study: Study) -> Figure | None:
     """The forest plots of the primary questions, for those who would rather look."""
-    primary = len([q for q in study.protocol.primary.outcomes if any(f.leading for f in of_outcome(study, q.outcome, q.window))])
+    primary = len(
+        [q for q in study.protocol.primary.outcomes if any(f.leading for f in of_outcome(study, q.outcome, q.window))]
+    )
     panels = question_panels(study)[:primary]
     if not panels:
         return None
-    figure = Figure(
+    return Figure(
         "figure-primary",
         "Primary questions",
         tuple(panels),
         "Squares: adjusted for case mix, with 95 % intervals; open circles: not adjusted. Grey: too small to matter.",
         source="results.contrasts (is_primary)",
     )
-    return figure

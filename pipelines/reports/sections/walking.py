@@ -45,15 +45,21 @@ def _limit_note(instrument: Instrument) -> Callout:
     return Callout(
         "note",
         "The test ends at a time limit",
-        f"{instrument.label}: walks end after {minutes} minutes at the latest, so distances of those who reach the limit "
-        "are lower bounds, and how far they are depends on speed. No plain mean of metres is shown; compare tiers by the "
+        f"{instrument.label}: walks end after {minutes} minutes at the latest, so distances of those who reach the "
+        "limit "
+        "are lower bounds, and how far they are depends on speed. No plain mean of metres is shown; compare tiers by "
+        "the "
         "[comparisons](#comparisons), which treat the limit as a limit.",
     )
 
 
 def _drawn(study: Study, frame: pl.DataFrame, instrument: Instrument) -> list[WalkingBlock]:
     window = next(q.window for q in study.asked if q.outcome == instrument.name)
-    blocks = [_over_time(study, frame, instrument), _stopping(study, instrument, window), _stops(study, instrument, window)]
+    blocks = [
+        _over_time(study, frame, instrument),
+        _stopping(study, instrument, window),
+        _stops(study, instrument, window),
+    ]
     return [block for block in blocks if block is not None]
 
 
@@ -138,7 +144,7 @@ def _share_panel(study: Study, shares: Sequence[Series], visits: Sequence[str]) 
     )
 
 
-# --------------------------------------------------------------------------------------------------- stopping and reasons
+# ------------------------------------------------------------------------------------------------- stopping and reasons
 
 
 def _stopping(study: Study, instrument: Instrument, window: str) -> Figure | None:
@@ -149,7 +155,7 @@ def _stopping(study: Study, instrument: Instrument, window: str) -> Figure | Non
     limit = instrument.time_limit_s or 1800.0
     made = [
         _stopping_panel(study, walks, curves, "distance", "metres", [100.0 * k for k in range(1, 41)], limit),
-        _stopping_panel(study, walks, curves, "time", "minutes", [limit * k / 12 for k in range(1, 12)], limit),
+        _stopping_panel(study, walks, curves, "time", "minutes", [limit * k / 24 for k in range(1, 24)], limit),
     ]
     panels = [panel for panel in made if panel is not None]
     if not panels:
@@ -158,7 +164,8 @@ def _stopping(study: Study, instrument: Instrument, window: str) -> Figure | Non
         _anchor("figure-stopping", instrument),
         f"{instrument.label}: still walking, by distance and by time, at {study.window_label(window)}",
         tuple(panels),
-        "Height is the share of patients still walking when the distance or time on the horizontal axis is reached; walks "
+        "Height is the share of patients still walking when the distance or time on the horizontal axis is reached; "
+        "walks "
         "that ended at the time limit count as able to walk on. Shaded: 95 % intervals. Between two marks at least "
         f"{study.gate.minimum} patients stopped; a curve ends where that is no longer so. Not adjusted for case mix.",
         source=f"results.walking_curves (instrument = {instrument.name}, visit_window = {window})",
@@ -179,13 +186,14 @@ def _stopping_panel(
     drawn = []
     for tier in study.tiers:
         seen = walks.filter((pl.col("tier").cast(pl.String) == tier) & pl.col("is_observed"))
-        cuts = study.gate.walking_cuts(seen, column, grid)
+        cuts = study.gate.walking_cuts(seen, column, grid, grid[3::4])
         drawn.append(curve_series(study, tier, mine.filter(pl.col("tier") == tier), cuts, start=1.0))
     if not any(len(one.drawn) > 1 for one in drawn):
         return None
     ticks = _time_ticks(limit) if curve == "time" else _distance_ticks(drawn)
     ends = [
-        f"{one.label} {numbers.percent(one.drawn[-1].y)} at {one.drawn[-1].x / (60 if curve == 'time' else 1):,.0f} {unit}"
+        f"{one.label} {numbers.percent(one.drawn[-1].y)} at {one.drawn[-1].x / (60 if curve == 'time' else 1):,.0f} "
+        f"{unit}"
         for one in drawn
         if len(one.drawn) > 1
     ]
@@ -200,7 +208,7 @@ def _time_ticks(limit: float) -> list[tuple[float, str]]:
 
 def _distance_ticks(drawn: Sequence[Series]) -> list[tuple[float, str]]:
     reach = max(float(p.x) for one in drawn for p in one.drawn)
-    step = next(step for step in (100.0, 200.0, 400.0, 800.0) if reach / step <= 6)
+    step = next(step for step in (400.0, 800.0) if reach / step <= 6)
     return [(step * k, f"{step * k:,.0f}") for k in range(-int(-reach // step) + 1)]
 
 
@@ -248,7 +256,8 @@ def _other_tests(study: Study, frame: pl.DataFrame, instruments: Sequence[Instru
         "Other walking tests",
         (Column("Visit", "left"), *[Column(study.short(t)) for t in study.tiers]),
         tuple(rows),
-        reading="Geometric mean distance in metres (95 % interval) of patients seen; not adjusted. These tests are never "
+        reading="Geometric mean distance in metres (95 % interval) of patients seen; not adjusted. These tests are "
+        "never "
         "mixed with each other or with the self-paced test.",
         notes=(f"n <{study.gate.minimum}: fewer than {study.gate.minimum} patients.",),
         source=f"results.trajectories (method = {_GEOMETRIC})",
