@@ -1,4 +1,4 @@
-"""Where the files that travel with the package are: SQL, protocol, code lists and the sample release.
+"""Where the files that travel with the package are: SQL, protocol, code lists, the sample release, R's numbers.
 
 In a checkout they stand beside `pipelines/`; in an installed wheel they stand in `pipelines/bundled/`. Nothing else
 belongs here.
@@ -22,6 +22,12 @@ def sql_folder() -> Path:
 def data_folder() -> Path:
     """The folder that holds `protocol.toml`, `codelists/`, `literature.csv` and `sample/`."""
     return _folder("data")
+
+
+def reference_folder() -> Path:
+    """Tables with what R printed for them, and the scripts that made R print it."""
+    bundled = _PACKAGE / "bundled" / "reference"
+    return bundled if bundled.is_dir() else _PACKAGE.parent / "tests" / "reference"
 
 
 def default_protocol_file() -> Path:
