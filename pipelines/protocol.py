@@ -191,6 +191,26 @@ class Covariate(_Part):
         return self
 
 
+class EffectModifier(_Part):
+    """A characteristic known before time zero that may change an effect; it splits patients into two groups.
+
+    A number is split at `above`, a category by `level` against all others, a yes/no by itself.
+    """
+
+    name: Word
+    label: str
+    column: Word
+    above: float | None = None
+    level: str | None = None
+    citation: str
+
+    @model_validator(mode="after")
+    def _splits_one_way(self) -> Self:
+        if self.above is not None and self.level is not None:
+            raise ValueError("an effect modifier is split by above or by level, not by both")
+        return self
+
+
 class TargetTrial(_Part):
     """The trial that a contrast emulates (Hernán and Robins 2016)."""
 
@@ -264,6 +284,7 @@ class Protocol(_Part):
     competing: Competing
     primary: Primary
     covariates: tuple[Covariate, ...] = ()
+    effect_modifiers: tuple[EffectModifier, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     diagnostics: Diagnostics
     disclosure: Disclosure
@@ -271,7 +292,7 @@ class Protocol(_Part):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
-        for key in ("tiers", "instruments", "windows", "covariates", "contrasts"):
+        for key in ("tiers", "instruments", "windows", "covariates", "effect_modifiers", "contrasts"):
             _require_unique(key, [part.name for part in getattr(self, key)])
         timed = (*self.endpoints, *self.supplementary_endpoints)
         _require_unique("endpoints", [e.name for e in timed] + [r.name for r in self.relapses])

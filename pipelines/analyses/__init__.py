@@ -16,6 +16,8 @@ from pipelines.analyses.repeated import repeated_means
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import TABLES
 from pipelines.analyses.sensitivity import sensitivity
+from pipelines.analyses.sites import site_indicators
+from pipelines.analyses.subgroups import subgroups
 from pipelines.analyses.table_one import table_one
 from pipelines.protocol import Protocol
 
@@ -126,6 +128,19 @@ ANALYSES: dict[str, Analysis] = dict(
             contrasts,
             "Propensity-weighted differences (primary: overlap), ANCOVA with HC3, joint model of walking time and "
             "speed, risk differences, incidence differences.",
+        ),
+        analysis(
+            "subgroups",
+            [SUBJECTS, SCORES, WALKS, GATE],
+            subgroups,
+            "Overlap-weighted effects within groups named in the protocol; tests of interaction.",
+            full=True,
+        ),
+        analysis(
+            "site_indicators",
+            [SUBJECTS, SCORES, WALKS, TIMES],
+            site_indicators,
+            "Observed over expected by logistic regression on case mix and tier, exact Poisson limits.",
         ),
         analysis(
             "sensitivity",

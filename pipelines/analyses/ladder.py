@@ -62,6 +62,8 @@ def relapse_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     for relapse in protocol.relapses:
         for tier in protocol.tier_names:
             part = rows.filter((pl.col("relapse") == relapse.name) & (pl.col("tier") == tier))
+            if part.is_empty():
+                continue
             labels = {"relapse": relapse.name, "tier": tier, "subjects": part.height}
             if part.height < MINIMUM_RESPONDERS:
                 reason = f"fewer than {MINIMUM_RESPONDERS} patients responded"

@@ -265,6 +265,15 @@ TABLES: dict[str, ResultTable] = {
             estimate="Share of patients who responded",
         ),
         _table(
+            "subgroups",
+            "Effects within groups named beforehand, and tests of interaction",
+            f"outcome window contrast modifier group method subjects {_NUMBERS} p_value p_interaction status reason "
+            "measure tier reference",
+            modifier=(pl.String, "Effect modifier of the protocol"),
+            group=(pl.String, "yes or no: whether the modifier holds"),
+            p_interaction=(pl.Float64, "Test that the effect is the same in both groups, not adjusted"),
+        ),
+        _table(
             "balance",
             "Standardised differences between neighbouring tiers",
             "contrast weighting covariate smd variance_ratio ks is_modelled population",
@@ -306,7 +315,9 @@ TABLES: dict[str, ResultTable] = {
         _table(
             "site_indicators",
             "Outcomes by treating site",
-            "indicator site_id subjects observed expected estimate ci_low ci_high reliability signal status reason",
+            "indicator site_id subjects observed expected estimate ci_low ci_high reliability signal status reason "
+            "adjustment",
+            adjustment=(pl.String, "What the expected number allows for"),
             indicator=(pl.String, "What is counted"),
             site_id=(pl.String, "Treating site (pseudonym)"),
             observed=(pl.Float64, "Patients with the event"),

@@ -49,6 +49,8 @@ def _e_values(tables: Tables, protocol: Protocol) -> Iterator[pl.DataFrame]:
 
 def _of_hazard(tables: Tables, contrast: Contrast, protocol: Protocol) -> Iterator[pl.DataFrame]:
     """The E-value of the overlap-weighted hazard ratio of the contrast's own endpoint."""
+    if contrast.endpoint is None:
+        return
     found = tables["results.hazard_ratios"].filter(
         (pl.col("contrast") == contrast.name)
         & (pl.col("endpoint") == contrast.endpoint)
@@ -56,7 +58,7 @@ def _of_hazard(tables: Tables, contrast: Contrast, protocol: Protocol) -> Iterat
         & (pl.col("variance") == "weights estimated")
         & (pl.col("status") == ESTIMABLE)
     )
-    if found.is_empty() or contrast.endpoint is None:
+    if found.is_empty():
         return
     ratio, horizon = found.row(0, named=True), protocol.primary.endpoint_horizon_days
     curves = tables["results.cumulative_incidence"].filter(

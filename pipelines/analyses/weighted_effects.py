@@ -8,7 +8,7 @@ covariates; held fixed), values after escalation stay in (treatment policy), and
 the hypothetical strategy those who escalated count as not seen, so that those who stayed stand for them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -32,12 +32,15 @@ FIXED, ESTIMATED = "weights fixed", "weights estimated"
 
 
 def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Weighted mean differences of scores; overlap at every window, ate and att for the outcomes the protocol asks."""
+    """Weighted mean differences of scores; overlap at every window, ate and att where the protocol asks.
+
+    In the core analysis set for the instruments that the protocol asks about, else for all.
+    """
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     scores = in_ladder_order(tables["analysis.scores"], protocol)
     shared = list(weighted_contrasts(subjects, protocol, POPULATIONS))
     pieces = []
-    for name in score_instruments(protocol):
+    for name in in_this_set(score_instruments(protocol), protocol):
         rows = scores.filter(pl.col("instrument") == name)
         designs = list(_designs(shared, subjects, rows, protocol.instrument(name), protocol))
         for window in windows(rows, protocol):
@@ -58,16 +61,15 @@ def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Weighted risk differences, risk ratios and numbers needed to treat of responding, in the overlap population.
 
-    In the core analysis set at the windows the protocol asks about, else at every window.
+    In the core analysis set for the outcomes and windows that the protocol asks about, else for all.
     """
     responders = in_ladder_order(tables["analysis.responders"], protocol)
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     cells = responders.select("instrument", "threshold", "visit_window").unique().sort(pl.all())
-    asked = {primary.window for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
     shared = list(weighted_contrasts(subjects, protocol))
     pieces: list[pl.DataFrame] = []
     for instrument, threshold, window in cells.iter_rows():
-        if protocol.analysis_set == "core" and window not in asked:
+        if protocol.analysis_set == "core" and not is_asked(protocol, instrument, window):
             continue
         chosen = responders.filter(
             (pl.col("instrument") == instrument)
@@ -90,7 +92,7 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
     shared = list(weighted_contrasts(subjects, protocol))
     pieces = []
-    for name in walking_instruments(protocol):
+    for name in in_this_set(walking_instruments(protocol), protocol):
         rows = walks.filter(pl.col("instrument") == name)
         for window in windows(rows, protocol):
             here = rows.filter(pl.col("visit_window") == window.name)
@@ -214,6 +216,12 @@ def of_contrast(
         reference=pl.lit(weighted.contrast.reference),
         population=pl.lit(population or weighted.population),
     ).drop("group")
+
+
+def in_this_set(instruments: Iterable[str], protocol: Protocol) -> list[str]:
+    """The instruments that the analysis set compares by weighting: in `core` those that the protocol asks about."""
+    asked = {primary.outcome for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    return [name for name in instruments if protocol.analysis_set == "full" or name in asked]
 
 
 def is_asked(protocol: Protocol, outcome: str, window: str) -> bool:

@@ -44,7 +44,7 @@ def protocol() -> Protocol:
 
 @pytest.fixture(scope="session")
 def tables() -> Mapping[str, pl.DataFrame]:
-    return simulated_tables(700, 11)
+    return simulated_tables(450, 11)
 
 
 def _subjects(rng: np.random.Generator, n: int) -> pl.DataFrame:
