@@ -23,6 +23,7 @@ def _sql_asset(
         table.name,
         _description(table),
         inputs=table.depends_on,
+        meanings=table.meanings,
         lineage=lineage,
         checks=tuple(checks),
         kinds=("sql", "duckdb"),

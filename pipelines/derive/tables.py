@@ -4,7 +4,8 @@ Order and dependencies come from the parsed SELECTs alone; no list of tables is 
 `materialize`, the columns' origin in `lineage`.
 """
 
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -33,6 +34,7 @@ class SqlTable:
         sql: the SELECT.
         depends_on: the tables it reads, sorted.
         query: the SELECT as a SQLGlot tree, shared by all readers and not to be changed.
+        meanings: its columns with what they mean, as `columns.toml` beside the stages says.
     """
 
     name: str
@@ -43,6 +45,7 @@ class SqlTable:
     sql: str
     depends_on: tuple[str, ...]
     query: exp.Query = field(repr=False, compare=False)
+    meanings: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def stage(self) -> str:
@@ -62,7 +65,8 @@ def load_tables(sql_folder: Path) -> list[SqlTable]:
         DeriveError: a file is not usable, a table is read that no file makes, a stage reads a later one, or tables
             depend on each other in a circle.
     """
-    tables = {table.name: table for table in map(_read, _paths(sql_folder))}
+    meanings = _meanings(sql_folder / "columns.toml")
+    tables = {table.name: table for table in (_read(path, meanings) for path in _paths(sql_folder))}
     for table in tables.values():
         _require_sources(table, tables)
     return [tables[name] for name in _ordered(tables)]
@@ -72,13 +76,25 @@ def _paths(sql_folder: Path) -> Iterable[Path]:
     return (path for stage in STAGES for path in sorted((sql_folder / stage).glob("*.sql")))
 
 
-def _read(path: Path) -> SqlTable:
+def _meanings(path: Path) -> dict[str, dict[str, str]]:
+    """Meanings by section: `columns` for all tables, and a table's own by its name."""
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise DeriveError(f"{path.name} beside the SQL stages is not valid TOML; mend it") from None
+
+
+def _read(path: Path, meanings: Mapping[str, Mapping[str, str]]) -> SqlTable:
     file = read_file(path, _KEYS)
+    name = f"{path.parent.name}.{path.stem}"
+    known = {**meanings.get("columns", {}), **meanings.get(name, {})}
     grain = tuple(column.strip() for column in file.header["grain"].split(","))
     if absent := [column for column in grain if column not in file.query.named_selects]:
         raise DeriveError(f"the grain of {file.label} names {absent[0]}, which its SELECT does not give; mend either")
     return SqlTable(
-        name=f"{path.parent.name}.{path.stem}",
+        name=name,
         title=file.header["title"],
         grain=grain,
         rule=file.header["rule"],
@@ -86,6 +102,7 @@ def _read(path: Path) -> SqlTable:
         sql=file.sql,
         depends_on=tables_read(file.query, file.label),
         query=file.query,
+        meanings={column: known[column] for column in file.query.named_selects if column in known},
     )
 
 

@@ -1,5 +1,6 @@
 """SQL files become tables: headers, order from the SELECTs, and one sentence for each mistake."""
 
+import tomllib
 from pathlib import Path
 
 import polars as pl
@@ -156,6 +157,24 @@ def test_a_check_reads_only_what_is_there_once_its_target_is_made() -> None:
     for check in load_checks(sql_folder()):
         derived = {source for source in check.depends_on if source not in BASE_TABLES}
         assert derived <= before.get(check.target, set()), check.name
+
+
+def test_every_column_has_its_meaning_and_every_meaning_its_column() -> None:
+    tables = {table.name: table for table in load_tables(sql_folder())}
+    for table in tables.values():
+        assert set(table.meanings) == set(table.columns), table.name
+    sections = tomllib.loads((sql_folder() / "columns.toml").read_text(encoding="utf-8"))
+    assert set(sections.pop("columns")) <= {column for table in tables.values() for column in table.columns}
+    for name, columns in sections.items():
+        assert set(columns) <= set(tables[name].columns), name
+
+
+def test_a_tables_own_meaning_comes_first(tmp_path: Path) -> None:
+    write(tmp_path, "staging.one", f"{HEADER}SELECT 1 AS a, 2 AS b")
+    meanings = '[columns]\na = "any a"\nb = "any b"\nc = "not here"\n["staging.one"]\nb = "its own b"\n'
+    (tmp_path / "columns.toml").write_text(meanings, encoding="utf-8")
+    (table,) = load_tables(tmp_path)
+    assert table.meanings == {"a": "any a", "b": "its own b"}
 
 
 def test_base_tables_are_what_ingest_writes() -> None:
