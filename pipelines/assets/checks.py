@@ -72,7 +72,7 @@ def _step(check: SqlCheck, beside: tuple[str, ...]) -> dg.AssetChecksDefinition:
     )
     def step(context: AssetCheckExecutionContext) -> Any:
         with plain_errors(f"checking {check.target}"):
-            return checked(getattr(context.resources, STUDY), check)
+            return checked(getattr(context.resources, STUDY), [check])[0]
 
     return step
 

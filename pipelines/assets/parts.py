@@ -11,7 +11,7 @@ import dagster as dg
 from dagster import AssetExecutionContext
 
 from pipelines.assets.errors import plain_errors
-from pipelines.assets.records import record_table, record_verdict
+from pipelines.assets.records import all_or_nothing, record_table, record_verdict
 from pipelines.assets.study import STUDY, Study
 from pipelines.derive import SqlCheck, Verdict, run_check
 
@@ -109,7 +109,11 @@ def tables_step(name: str, tables: Sequence[TableAsset], make: Maker) -> dg.Asse
     def step(context: AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         study: Study = getattr(context.resources, STUDY)
         with plain_errors(f"making {name.replace('__', '.')}"):
-            results = [_result(study, described[made.name], made) for made in make(study)]
+            with all_or_nothing(study.warehouse):
+                made = list(make(study))
+                for table in made:
+                    record_table(study.warehouse, table.name, study.protocol.hash, table.rows, table.seconds)
+            results = [_result(study, described[table.name], table) for table in made]
         yield from results
 
     return step
@@ -132,18 +136,13 @@ def column_schema(types: Columns, meanings: Columns) -> dg.TableSchema:
     )
 
 
-def checked(study: Study, check: SqlCheck) -> dg.AssetCheckResult:
-    """Run a check, note its verdict and report it; `not applicable` does not stop a run, an `error` does."""
-    verdict = run_check(study.warehouse, check)
-    record_verdict(study.warehouse, verdict)
-    return dg.AssetCheckResult(
-        check_name=check.name,
-        asset_key=asset_key(check.target),
-        passed=verdict.verdict in ("passed", "not applicable"),
-        severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
-        metadata=_facts(verdict),
-        description=check.meaning if verdict.verdict in ("failed", "error") else check.title,
-    )
+def checked(study: Study, checks: Sequence[SqlCheck]) -> list[dg.AssetCheckResult]:
+    """Run checks, note their verdicts and report them; `not applicable` does not stop a run, an `error` does."""
+    verdicts = [run_check(study.warehouse, check) for check in checks]
+    with all_or_nothing(study.warehouse):
+        for verdict in verdicts:
+            record_verdict(study.warehouse, verdict)
+    return [_check_result(check, verdict) for check, verdict in zip(checks, verdicts, strict=True)]
 
 
 def check_description(check: SqlCheck) -> str:
@@ -152,8 +151,6 @@ def check_description(check: SqlCheck) -> str:
 
 
 def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult[Any]:
-    record_table(study.warehouse, made.name, study.protocol.hash, made.rows, made.seconds)
-    verdicts = [checked(study, check) for check in table.checks]
     return dg.MaterializeResult(
         asset_key=asset_key(table.name),
         metadata={
@@ -162,7 +159,18 @@ def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult
             "protocol_hash": study.protocol.hash,
             "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings),
         },
-        check_results=verdicts,
+        check_results=checked(study, table.checks) if table.checks else [],
+    )
+
+
+def _check_result(check: SqlCheck, verdict: Verdict) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=check.name,
+        asset_key=asset_key(check.target),
+        passed=verdict.verdict in ("passed", "not applicable"),
+        severity=dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN,
+        metadata=_facts(verdict),
+        description=check.meaning if verdict.verdict in ("failed", "error") else check.title,
     )
 
 

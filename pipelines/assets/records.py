@@ -4,11 +4,12 @@
 `quality.checks` is what the report and the gate before publishing read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 
 from pipelines.derive import Verdict
-from pipelines.warehouse import SCHEMAS, Warehouse
+from pipelines.warehouse import SCHEMAS, Warehouse, WarehouseError
 
 MATERIALIZATIONS = "quality.materializations"
 CHECKS = "quality.checks"
@@ -23,6 +24,25 @@ _CHECKS_DDL = (
 )
 
 
+def prepare_records(warehouse: Warehouse) -> None:
+    """Make the tables of records where they are missing."""
+    warehouse.run(_MATERIALIZATIONS_DDL, f"making {MATERIALIZATIONS}")
+    warehouse.run(_CHECKS_DDL, f"making {CHECKS}")
+
+
+@contextmanager
+def all_or_nothing(warehouse: Warehouse) -> Iterator[None]:
+    """What the block writes becomes part of the file when it ends well, and not at all when it fails."""
+    warehouse.run("BEGIN", "beginning a step")
+    try:
+        yield
+    except BaseException:
+        with suppress(WarehouseError):  # after some errors DuckDB has rolled back already
+            warehouse.run("ROLLBACK", "taking back a step")
+        raise
+    warehouse.run("COMMIT", "keeping a step")
+
+
 def begin_anew(warehouse: Warehouse) -> None:
     """Drop every table but the protocol's: with other raw rows nothing that was derived holds any more."""
     listed = warehouse.query(
@@ -33,13 +53,12 @@ def begin_anew(warehouse: Warehouse) -> None:
     for name in listed["name"]:
         if name != MATERIALIZATIONS:
             warehouse.run(f"DROP TABLE {name}", f"removing {name}")
-    _ensure(warehouse)
+    prepare_records(warehouse)
     warehouse.run(f"DELETE FROM {MATERIALIZATIONS} WHERE table_name NOT LIKE 'protocol.%'", "forgetting derived tables")
 
 
 def record_table(warehouse: Warehouse, table: str, protocol_hash: str, rows: int, seconds: float) -> None:
     """Note that a table was made just now."""
-    _ensure(warehouse)
     warehouse.run(f"DELETE FROM {MATERIALIZATIONS} WHERE table_name = ?", f"noting {table}", [table])
     warehouse.run(
         f"INSERT INTO {MATERIALIZATIONS} SELECT coalesce(max(position), 0) + 1, ?, ?, ?, ? FROM {MATERIALIZATIONS}",
@@ -50,7 +69,6 @@ def record_table(warehouse: Warehouse, table: str, protocol_hash: str, rows: int
 
 def record_verdict(warehouse: Warehouse, verdict: Verdict) -> None:
     """Note what a check found, in place of what it found before."""
-    _ensure(warehouse)
     warehouse.run(f"DELETE FROM {CHECKS} WHERE check_name = ?", "noting a check", [verdict.check_name])
     warehouse.run(f"INSERT INTO {CHECKS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "noting a check", list(astuple(verdict)))
 
@@ -66,8 +84,3 @@ def outdated(warehouse: Warehouse, inputs: Mapping[str, tuple[str, ...]], protoc
         return all(made[i]["position"] < made[table]["position"] for i in inputs[table] if i in made)
 
     return [table for table in inputs if not holds(table)]
-
-
-def _ensure(warehouse: Warehouse) -> None:
-    warehouse.run(_MATERIALIZATIONS_DDL, f"making {MATERIALIZATIONS}")
-    warehouse.run(_CHECKS_DDL, f"making {CHECKS}")

@@ -13,7 +13,7 @@ from pipelines.assets.study import Study
 from pipelines.derive import SqlCheck
 from pipelines.derive.base_tables import PROTOCOL, QUALITY, RAW
 from pipelines.ingest import read_release
-from pipelines.releases.register import refuse_other_content
+from pipelines.releases import ReleaseError
 from pipelines.releases.snapshot import DOCUMENT
 
 ABOUT = {
@@ -59,9 +59,8 @@ def _asset(name: str, types: Mapping[str, str], checks: Mapping[str, Sequence[Sq
 def _take_in(study: Study) -> Iterator[Made]:
     """Read the whole release before the first write, so that a refused one changes nothing."""
     ingested = read_release(Path(study.release.folder), study.protocol)
-    refuse_other_content(
-        {study.release.name: study.release}, ingested.manifest.release, ingested.manifest.manifest_sha256
-    )
+    if ingested.manifest.manifest_sha256 != study.release.manifest_sha256:
+        raise ReleaseError("the files of the release changed since it was registered; run: lss run RELEASE_DIR")
     begin_anew(study.warehouse)
     for name, frame in ingested.tables.items():
         start = time.monotonic()

@@ -18,6 +18,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pipelines.assets.alive import alive, fail_dead_runs
 from pipelines.assets.errors import StageError, plain_errors
 from pipelines.assets.protocol import use_protocol
+from pipelines.assets.records import prepare_records
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.releases import Home, Register, Release
 from pipelines.releases.locks import hold
@@ -84,6 +85,7 @@ def _open_study(home: Home, instance: DagsterInstance, run: DagsterRun, config: 
             fail_dead_runs(instance, home, release.name)
             clean_up(home, release.name)
             warehouse = stack.enter_context(_open_working_file(home.working_file(release.name, protocol.name)))
+            prepare_records(warehouse)
             use_protocol(warehouse, protocol)
         yield Study(home, release, protocol, protocol != official, warehouse)
 
