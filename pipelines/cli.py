@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipelines.protocol import Protocol
     from pipelines.releases import Home
 
+WRONG_USAGE = 2
 REFUSED = 3
 CHECK_FAILED = 4
 
@@ -50,6 +51,15 @@ class FileFormat(StrEnum):
 
     CSV = "csv"
     PARQUET = "parquet"
+
+
+class Study(StrEnum):
+    """The studies of `lss validate`."""
+
+    AGREEMENT = "agreement"
+    FAILURE = "failure"
+    RECOVERY = "recovery"
+    CALIBRATION = "calibration"
 
 
 class Stop(Exception):
@@ -153,12 +163,54 @@ def simulate(
     patients: Annotated[int, typer.Option(help="Number of patients.", min=1)] = 600,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers: the same seed gives the same cohort.")] = 1,
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the tables.")] = FileFormat.CSV,
+    scenario: Annotated[
+        str | None, typer.Option(help="A scenario of data/scenarios.toml, by name.", show_default=False)
+    ] = None,
 ) -> None:
     """Make a synthetic release with known truth (truth.json)."""
+    from pipelines.simulate import SettingsError
     from pipelines.simulate import simulate as write_release
 
-    write_release(out_dir, patients, seed, file_format.value)
+    try:
+        write_release(out_dir, patients, seed, file_format.value, scenario)
+    except SettingsError as error:
+        raise Stop(str(error), WRONG_USAGE) from None
     print(f"release: {out_dir.absolute()}")
+
+
+@app.command()
+def validate(
+    out_dir: Annotated[Path, typer.Argument(help="Folder for the page.", show_default=False)] = Path(
+        "validation-report"
+    ),
+    study: Annotated[
+        list[Study] | None, typer.Option(help="Run only this study; may be given again.", show_default=False)
+    ] = None,
+    replications: Annotated[
+        int | None, typer.Option(help="Replications of each scenario; by default those of the grid.", min=2)
+    ] = None,
+    cohorts: Annotated[int, typer.Option(help="Simulated cohorts of the recovery study.", min=2)] = 20,
+) -> None:
+    """Hold the estimators against R and against known truth, and write the page that shows it (takes long)."""
+    from pipelines.assets.in_memory import derived_frames
+    from pipelines.console import say_progress
+    from pipelines.reports import render_html
+    from pipelines.reports.validation_page import validation_document
+    from pipelines.validation.run import failures, run_study
+
+    frames = {
+        name.value: run_study(name.value, replications, cohorts, derived_frames, _protocol(None, None), say_progress)
+        for name in study or list(Study)
+    }
+    settings = [("Studies", ", ".join(frames)), ("Replications", str(replications or "as in data/validation.toml"))]
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for name, frame in frames.items():
+        frame.write_csv(out_dir / f"{name}.csv")
+    page = out_dir / "validation.html"
+    page.write_text(render_html(validation_document(frames, settings)), encoding="utf-8")
+    print(f"page: {page.absolute()}")
+    if missed := failures(frames):
+        raise Stop("; ".join(missed), CHECK_FAILED)
 
 
 @app.command()
@@ -281,12 +333,27 @@ def _sentence(error: Exception) -> str:
     return f"an unforeseen {type(error).__name__}; run the command again with lss --debug to see where"
 
 
+def _common_first(arguments: list[str]) -> list[str]:
+    """Move the options that all commands share to the front, so that they may also stand after the command."""
+    first: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--home":
+            first += [word, *([value] if (value := next(words, None)) is not None else [])]
+        elif word == "--debug" or word.startswith("--home="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return first + rest
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit with its code."""
     logging.basicConfig(format="lss: %(message)s", level=logging.ERROR)
     logging.getLogger("lss").setLevel(logging.WARNING)
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(_common_first(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
     except KeyboardInterrupt:
         _say("stopped; what was published before is untouched")
         sys.exit(130)

@@ -82,6 +82,13 @@ def stage_progress() -> Iterator[StageProgress]:
         yield progress
 
 
+def say_progress(text: str) -> None:
+    """A line of progress on standard error, written over the last one; nothing away from a terminal."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(f"{text:<70}", end="\r", highlight=False)
+
+
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """A plain table on standard output: text to the left, numbers to the right."""
     listed = [[row[column] for column in columns] for row in rows]

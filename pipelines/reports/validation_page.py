@@ -1,0 +1,232 @@
+"""The validation page: how the estimators stand beside R, beside known truth, and how the simulated cohort looks.
+
+Belongs here: laying the frames of a validation run out as a document. Does not belong here: running it (`validation`).
+The cohorts are simulated, so nothing here passes the disclosure gate.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+
+import polars as pl
+
+from pipelines.reports import style
+from pipelines.reports.content import (
+    Block,
+    Column,
+    Document,
+    Facts,
+    Figure,
+    KeyFigure,
+    KeyFigures,
+    Panel,
+    Paragraph,
+    Row,
+    Section,
+    Shown,
+    Summary,
+    Table,
+)
+
+_PACKAGES = ("lss-outcomes", "numpy", "scipy", "polars", "lifelines", "statsmodels")
+
+
+def validation_document(frames: Mapping[str, pl.DataFrame], settings: Sequence[tuple[str, str]]) -> Document:
+    """Lay out the parts that were run.
+
+    Args:
+        frames: by name, any of `agreement`, `failure` (with columns scenario and title), `recovery`, `calibration`.
+        settings: what the run was told, as terms with their values.
+    """
+    makers = {"agreement": _agreement, "failure": _failure, "recovery": _recovery, "calibration": _calibration}
+    sections = tuple(makers[name](frames[name]) for name in makers if name in frames)
+    versions = tuple((name, version(name)) for name in _PACKAGES)
+    return Document(
+        title="Validation of the estimators",
+        subtitle="Beside R, beside simulated cohorts with known truth, and beside published registries",
+        release="validation",
+        protocol="",
+        summary=Summary(KeyFigures(tuple(_key_figures(frames))), tuple(_found(frames)), (), ()),
+        sections=sections,
+        stamp=Facts((*settings, *versions)),
+        notice="Simulated cohorts and invented tables: no patient's data are in this page.",
+    )
+
+
+def _key_figures(frames: Mapping[str, pl.DataFrame]) -> Iterator[KeyFigure]:
+    if "agreement" in frames:
+        passed = frames["agreement"].filter(verdict="passed").height
+        yield KeyFigure(Shown(f"{passed} of {frames['agreement'].height}"), "numbers equal R's", "within tolerance")
+    if "failure" in frames:
+        asked = frames["failure"].filter(pl.col("verdict") != "shown")
+        yield KeyFigure(
+            Shown(f"{asked.filter(verdict='passed').height} of {asked.height}"),
+            "study criteria met",
+            "bias, coverage, type I error",
+        )
+    if "recovery" in frames:
+        adjusted = frames["recovery"].filter(method="adjusted")
+        yield KeyFigure(
+            Shown(f"{adjusted['is_within'].sum()} of {adjusted.height}"),
+            "true values recovered",
+            "within 3 Monte Carlo errors",
+        )
+
+
+def _found(frames: Mapping[str, pl.DataFrame]) -> Iterator[str]:
+    for name in ("agreement", "failure"):
+        failed = frames[name].filter(verdict="failed") if name in frames else pl.DataFrame()
+        if failed.height:
+            yield f"**Failed in {name}:** {failed.height} criteria; they stand in the tables below with the reason."
+    if "recovery" in frames:
+        crude = frames["recovery"].filter(method="unadjusted")
+        outside = crude.height - int(crude["is_within"].sum())
+        yield f"**Unadjusted** comparisons miss the truth visibly in {outside} of {crude.height} cases."
+
+
+def _agreement(frame: pl.DataFrame) -> Section:
+    summary = frame.group_by("estimator", maintain_order=True).agg(
+        numbers=pl.len(),
+        largest=pl.col("difference").max(),
+        tolerance=pl.col("tolerance").max(),
+        failed=(pl.col("verdict") == "failed").sum(),
+    )
+    rows = [
+        Row((r["estimator"], f"{r['numbers']}", f"{r['largest']:.1e}", f"{r['tolerance']:.0e}", f"{r['failed']}"))
+        for r in summary.iter_rows(named=True)
+    ]
+    overview = Table(
+        "agreement-overview",
+        "Largest relative difference from R, by estimator",
+        _columns("Estimator", "Numbers", "Largest difference", "Tolerance", "Failed"),
+        tuple(rows),
+        reading="R's numbers were printed by survival 3.5-3 and cmprsk 2.2-11 for the same invented table.",
+    )
+    each = Table(
+        "agreement-each",
+        "Every number beside R's",
+        _columns("Estimator", "Quantity", "Ours", "R", "Relative difference", left=2),
+        tuple(
+            Row(
+                (r["estimator"], r["quantity"], f"{r['ours']:.10g}", f"{r['reference']:.10g}", f"{r['difference']:.1e}")
+            )
+            for r in frame.iter_rows(named=True)
+        ),
+    )
+    return Section("agreement", "Agreement with R", (overview, each))
+
+
+def _failure(frame: pl.DataFrame) -> Section:
+    parts = []
+    for (name, title), rows in frame.group_by("scenario", "title", maintain_order=True):
+        table = Table(
+            f"study-{str(name).replace('_', '-')}",
+            str(title),
+            _columns("Quantity", "Method", "Truth", "Bias", "MC error", "Coverage", "Rejects", "Verdict", left=2),
+            tuple(_study_row(row) for row in rows.iter_rows(named=True)),
+            reading="Valid: bias within 3 Monte Carlo errors, coverage 95 % ± 1.5 points, type I error 5 % ± 1.5 "
+            "points, at most 1 % not estimable. Biased: the bias that was put in must be seen.",
+        )
+        parts.append(table)
+    return Section("failure", "Time to failure: simulation study", tuple(parts))
+
+
+def _study_row(row: Mapping[str, object]) -> Row:
+    verdict = str(row["verdict"]) + (f": {row['reason']}" if row["verdict"] == "failed" else "")
+    expected = (
+        f"{row['method']} (must be {row['expectation']})" if row["expectation"] != "shown" else str(row["method"])
+    )
+    numbers = [f"{float(str(row[name])):.4f}" for name in ("truth", "bias", "bias_mc_error")]
+    shares = [f"{float(str(row[name])):.1%}" for name in ("coverage", "rejection")]
+    return Row((str(row["quantity"]), expected, *numbers, *shares, verdict))
+
+
+def _recovery(frame: pl.DataFrame) -> Section:
+    rows = tuple(
+        Row(
+            (
+                r["contrast"],
+                r["quantity"],
+                r["method"],
+                f"{r['cohorts']}",
+                f"{r['truth']:.3f}",
+                f"{r['mean_error']:+.3f}",
+                f"{r['mc_error']:.3f}",
+                f"{r['errors_off']:+.1f}",
+            )
+        )
+        for r in frame.iter_rows(named=True)
+    )
+    table = Table(
+        "recovery-table",
+        "Mean error of each contrast over the simulated cohorts",
+        _columns("Contrast", "Quantity", "Method", "Cohorts", "Truth", "Mean error", "MC error", "Errors off", left=3),
+        rows,
+        reading="Ratios are logarithms. Adjusted estimates must lie within 3 Monte Carlo errors of the truth; "
+        "unadjusted ones show what confounding by indication does.",
+    )
+    return Section("recovery", "Recovery through the whole pipeline", (table,))
+
+
+def _calibration(frame: pl.DataFrame) -> Section:
+    measures = frame.select("measure", "statistic").unique(maintain_order=True).rows()
+    panels = [
+        _calibration_panel(frame.filter(measure=measure, statistic=statistic), f"{measure}, {statistic}")
+        for measure, statistic in measures
+    ]
+    figure = Figure(
+        "calibration-figure",
+        "Simulated cohort against published figures, by tier",
+        tuple(panels),
+        reading="Open circle: published or recommended figure; filled dot: simulated. Figures marked as check were not "
+        "used to set the simulator.",
+    )
+    table = Table(
+        "calibration-table",
+        "The same in numbers",
+        _columns("Measure", "Statistic", "Tier", "Role", "Target", "Simulated", "Difference", "Source", left=4),
+        tuple(
+            Row(
+                (
+                    r["measure"],
+                    r["statistic"],
+                    r["tier"] or "all",
+                    r["role"],
+                    f"{r['target']:.3g}",
+                    f"{r['simulated']:.3g}",
+                    f"{r['difference']:+.2g}",
+                    r["source"],
+                )
+            )
+            for r in frame.iter_rows(named=True)
+        ),
+    )
+    blocks: tuple[Block, ...] = (
+        Paragraph("These are the simulator's settings held against the literature. They are not findings."),
+        figure,
+        table,
+    )
+    return Section("calibration", "Does the simulated cohort look like the registries?", blocks)
+
+
+def _calibration_panel(rows: pl.DataFrame, title: str) -> Panel:
+    tiers = [tier or "all" for tier in rows["tier"]]
+    with style.house_style():
+        canvas = style.canvas(style.COLUMN_MM, 12 + 5 * rows.height)
+        ax = style.axes_mm(canvas, left=24, bottom=8, right=4, top=2)
+        places = range(rows.height)
+        ax.hlines(list(places), rows["target"].to_list(), rows["simulated"].to_list(), color=style.RULE, lw=1)
+        ax.plot(rows["target"], places, "o", mfc=style.PAPER, mec=style.INK, label="published")
+        ax.plot(rows["simulated"], places, "o", color=style.ACCENT, label="simulated")
+        ax.set_yticks(list(places), tiers)
+        ax.set_ylim(rows.height - 0.5, -0.5)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(axis="y", length=0)
+        said = "; ".join(
+            f"{tier}: {target:.3g} published, {simulated:.3g} simulated"
+            for tier, target, simulated in zip(tiers, rows["target"], rows["simulated"], strict=True)
+        )
+        return Panel(style.svg(canvas), f"{title}. {said}.", style.COLUMN_MM, title)
+
+
+def _columns(*headers: str, left: int = 1) -> tuple[Column, ...]:
+    return tuple(Column(header, "left" if place < left else "right") for place, header in enumerate(headers))
