@@ -184,7 +184,7 @@ def cohort(ladder: Protocol, sql_tables: list[SqlTable], ladder_warehouse: Wareh
     return Cohort(ladder, sql_tables, ladder_warehouse)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cohort_of(sql_tables: list[SqlTable]) -> Iterator[Callable[[Protocol], Cohort]]:
     """Makes empty cohorts under another protocol."""
     opened: list[Warehouse] = []

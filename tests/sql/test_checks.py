@@ -1,14 +1,15 @@
 """Each check passes on sound tables and fails once its table is damaged in the way it looks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
 import pytest
 
-from pipelines.derive import SqlCheck, load_checks, run_check
+from pipelines.derive import load_checks, run_check
 from pipelines.protocol import Protocol
 from pipelines.resources import sql_folder
+from pipelines.warehouse import Warehouse
 
 CHECKS = {check.name: check for check in load_checks(sql_folder())}
 GRAINS = {name for name, check in CHECKS.items() if name == f"{check.target.replace('.', '_')}_grain"}
@@ -53,8 +54,8 @@ DAMAGE = {
 }
 
 
-@pytest.fixture
-def sound(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Any:
+@pytest.fixture(scope="module")
+def warehouse(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Warehouse:
     """Two patients with a little of everything, and the counts that ingest would have written."""
     cohort = cohort_of(ladder)
     walks = ("spwt 0 = 300 in 400 claudication", "spwt 91 = 500 in 600 fatigue")
@@ -67,34 +68,45 @@ def sound(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Any:
     rows = [(name, count, count, 0) for name, count in counts]
     schema = {"table_name": pl.String, "rows_read": pl.Int64, "rows_accepted": pl.Int64, "rows_quarantined": pl.Int64}
     warehouse.write("quality.ingest_counts", pl.DataFrame(rows, schema, orient="row"))
-    return cohort
+    return warehouse  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def damaged(warehouse: Warehouse) -> Iterator[Callable[[str], Warehouse]]:
+    """Does damage that the end of the test takes back."""
+
+    def damage(statement: str) -> Warehouse:
+        warehouse.run(statement, "doing damage")
+        return warehouse
+
+    warehouse.run("BEGIN TRANSACTION", "starting")
+    yield damage
+    warehouse.run("ROLLBACK", "taking the damage back")
 
 
 def test_every_written_check_has_its_damage() -> None:
     assert set(DAMAGE) == set(CHECKS) - GRAINS
 
 
-def test_sound_tables_pass_every_check(sound: Any) -> None:
-    assert {run_check(sound.make(), check).verdict for check in CHECKS.values()} == {"passed"}
+def test_sound_tables_pass_every_check(warehouse: Warehouse) -> None:
+    assert {run_check(warehouse, check).verdict for check in CHECKS.values()} == {"passed"}
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGE))
-def test_a_check_fails_on_what_it_looks_for(sound: Any, name: str) -> None:
-    sound.make().run(DAMAGE[name], "doing damage")
-    verdict = run_check(sound.make(), CHECKS[name])
+def test_a_check_fails_on_what_it_looks_for(damaged: Callable[[str], Warehouse], name: str) -> None:
+    verdict = run_check(damaged(DAMAGE[name]), CHECKS[name])
     assert verdict.verdict == "failed"
     assert verdict.violations is not None
     assert verdict.violations > 0
 
 
 @pytest.mark.parametrize("name", sorted(GRAINS))
-def test_a_row_that_stands_twice_breaks_the_grain(sound: Any, name: str) -> None:
-    check: SqlCheck = CHECKS[name]
-    sound.make().run(f"INSERT INTO {check.target} SELECT * FROM {check.target} LIMIT 1", "doing damage")
-    verdict = run_check(sound.make(), check)
+def test_a_row_that_stands_twice_breaks_the_grain(damaged: Callable[[str], Warehouse], name: str) -> None:
+    target = CHECKS[name].target
+    verdict = run_check(damaged(f"INSERT INTO {target} SELECT * FROM {target} LIMIT 1"), CHECKS[name])
     assert (verdict.verdict, verdict.violations) == ("failed", 2)
 
 
-def test_a_missing_key_breaks_the_grain(sound: Any) -> None:
-    sound.make().run("UPDATE outcomes.crossover SET to_tier = NULL", "doing damage")
-    assert run_check(sound.make(), CHECKS["outcomes_crossover_grain"]).verdict == "failed"
+def test_a_missing_key_breaks_the_grain(damaged: Callable[[str], Warehouse]) -> None:
+    warehouse = damaged("UPDATE outcomes.crossover SET to_tier = NULL")
+    assert run_check(warehouse, CHECKS["outcomes_crossover_grain"]).verdict == "failed"
