@@ -4,8 +4,8 @@ Belongs here: differences and means by window from models that use every visit, 
 earlier visits, arm and covariates. Does not belong here: one window alone (`scores`, `weighted_effects`).
 
 Fallback, fixed beforehand: unstructured covariance, then heterogeneous compound symmetry, then compound symmetry, the
-last two with sandwich variance; the rung used is named in `method`. With `baseline as outcome` the baseline is a visit
-of its own under a random intercept (compound symmetry), as trials with two time points are often analysed.
+last two with sandwich variance; the rung used is named in `method`. In the unadjusted mixed model the baseline is a
+visit of its own under a random intercept (compound symmetry), as trials with two time points are often analysed.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from pipelines.protocol import Protocol
 
 MMRM = "MMRM"
 MMRM_WEIGHTED = "MMRM, propensity-weighted"
-RANDOM_INTERCEPT = "mixed model with random intercept, baseline as outcome"
+RANDOM_INTERCEPT = "mixed model with random intercept, unadjusted"
 
 
 @dataclass(frozen=True)
