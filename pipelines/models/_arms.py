@@ -18,6 +18,7 @@ from pipelines.models._frames import Bools, Floats, Ints, ModelInputError, group
 
 ESTIMABLE = "estimable"
 NOT_ESTIMABLE = "not estimable"
+MIN_CLUSTERS = 5
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,13 @@ def too_few_rows(arms: Arms, minimum: int, what: str = "rows", counted: Bools | 
         None if count >= minimum else f"{name} has {count} {what}, fewer than {minimum}"
         for name, count in zip(arms.names, counts, strict=True)
     ]
+
+
+def too_few_clusters(clusters: Ints | None) -> str | None:
+    """Return why clusters cannot carry a variance, or None: with few of them the sandwich is nearly singular."""
+    if clusters is None or clusters.max() + 1 >= MIN_CLUSTERS:
+        return None
+    return f"{clusters.max() + 1} clusters, fewer than {MIN_CLUSTERS}, cannot carry a clustered variance"
 
 
 @dataclass(frozen=True)
@@ -170,6 +178,8 @@ def _numbers(estimate: float, variance: float, df: float | None, level: float, r
     names = ("estimate", "std_error", "ci_low", "ci_high", "p_value", "df")
     if reason is None and not (np.isfinite(estimate) and np.isfinite(variance) and variance > 0):
         reason = "the standard error is not finite or is zero"
+    if reason is None and df is not None and not df > 0:
+        reason = "the standard error has no degrees of freedom"
     if reason is not None:
         return dict.fromkeys(names) | {"status": NOT_ESTIMABLE, "reason": reason}
     std_error = float(np.sqrt(variance))

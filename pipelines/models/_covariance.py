@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from scipy.special import expit
 
 from pipelines.models._frames import Floats
 
@@ -82,7 +83,7 @@ class CompoundSymmetry:
         self.spread = np.eye(visits) if heterogeneous else np.ones((visits, 1))
 
     def _correlation(self, theta: Floats) -> tuple[float, float]:
-        share = 1 / (1 + np.exp(-theta[-1]))
+        share = float(expit(theta[-1]))
         return self.lowest + (1 - self.lowest) * share, (1 - self.lowest) * share * (1 - share)
 
     def sigma(self, theta: Floats) -> Floats:

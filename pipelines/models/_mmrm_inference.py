@@ -127,7 +127,8 @@ class Clustered:
         shared = np.einsum("cp,pq,cq->c", b, bread, b)
         crossed = bread @ (b.T @ b)
         trace = (a - shared).sum()
-        return float(trace**2 / ((a**2).sum() - 2 * (a * shared).sum() + np.trace(crossed @ crossed)))
+        squares = (a**2).sum() - 2 * (a * shared).sum() + np.trace(crossed @ crossed)
+        return float(trace**2 / squares) if squares > 0 else np.nan
 
     def _weighted(self, values: Floats) -> Floats:
         """Return W times the values of each subject times its weight, zero where unseen, shape (n, v)."""

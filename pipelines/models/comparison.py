@@ -13,7 +13,16 @@ import numpy as np
 import polars as pl
 import statsmodels.api as sm
 
-from pipelines.models._arms import ArmEstimates, Arms, arm_rows, arms_of, pair_differences, spread, too_few_rows
+from pipelines.models._arms import (
+    ArmEstimates,
+    Arms,
+    arm_rows,
+    arms_of,
+    pair_differences,
+    spread,
+    too_few_clusters,
+    too_few_rows,
+)
 from pipelines.models._design import design_matrix
 from pipelines.models._frames import Bools, Floats, ModelInputError, case_weights, cluster_codes, numeric
 from pipelines.models._linear import aliased_columns, cluster_sums, inverse
@@ -25,6 +34,7 @@ ROBUST = ("HC0", "HC1", "HC2", "HC3")
 MIN_ROWS_PER_ARM = 3
 # A residual sum of squares below this share of the total is rounding error: the fit is perfect and has no variance.
 NO_RESIDUAL_SHARE = 1e-20
+FULL_LEVERAGE = 1 - 1e-9
 
 
 def ancova(
@@ -105,8 +115,10 @@ def aipw(
         raise ModelInputError(f"outcome_model must be linear or logistic, not {outcome_model}.")
     scores = weights_of(frame, treatment, covariates, estimand="ate")
     arms, y = scores.arms, numeric(frame, outcome)
-    if scores.model is None:
-        return pair_differences(ArmEstimates.failed(arms, scores.status.removeprefix("not estimable: ")), level)
+    clusters = cluster_codes(frame, cluster)
+    problem = too_few_clusters(clusters) if scores.model else scores.status.removeprefix("not estimable: ")
+    if problem is not None:
+        return pair_differences(ArmEstimates.failed(arms, problem), level)
     matrix, names = design_matrix(frame, covariates)
     design = np.column_stack([np.ones(len(y)), matrix])
     inverse_probability = arms.indicators() * scores.weights.to_numpy()[:, None]
@@ -119,7 +131,7 @@ def aipw(
             predicted, reasons[a] = _predict(design, y, own, outcome_model)
             influence[:, a] = predicted + inverse_probability[:, a] * (y - predicted)
     means = influence.mean(axis=0)
-    totals = cluster_sums((influence - means) / len(y), cluster_codes(frame, cluster))
+    totals = cluster_sums((influence - means) / len(y), clusters)
     return pair_differences(ArmEstimates(arms.levels, means, totals.T @ totals, arms.rows(), reasons), level)
 
 
@@ -175,7 +187,7 @@ def _fit(frame: pl.DataFrame, model: _Model) -> _Fit:
     baseline = [] if model.baseline is None else [model.baseline]
     x, names = design_matrix(used, [*baseline, *model.covariates])
     design = np.column_stack([arms.indicators()[rows][:, kept], x])
-    problem = _unusable(design, [arms.names[i] for i in kept] + names, case)
+    problem = _unusable(design, [arms.names[i] for i in kept] + names, case) or _no_robust(design, case, model, used)
     if problem is not None:
         return _failed(arms, problem, reasons)
     y = numeric(used, model.outcome)
@@ -212,6 +224,18 @@ def _unusable(design: Floats, names: Sequence[str], weights: Floats, where: str 
         return f"constant or collinear covariates{where}: {', '.join(aliased)}"
     if design.shape[0] <= design.shape[1]:
         return f"{design.shape[0]} rows{where} cannot carry {design.shape[1]} coefficients"
+    return None
+
+
+def _no_robust(design: Floats, weights: Floats, model: _Model, frame: pl.DataFrame) -> str | None:
+    """Return why the variance asked for has no value: few clusters, or (HC2, HC3) a row that sets its own fit."""
+    clusters = cluster_codes(frame, model.cluster)
+    if clusters is not None:
+        return too_few_clusters(clusters)
+    if model.propensity is None and model.robust in ("HC2", "HC3"):
+        leverage = np.einsum("np,pq,nq->n", design, inverse(design.T @ (design * weights[:, None])), design) * weights
+        if (leverage > FULL_LEVERAGE).any():
+            return f"a covariate value that one row alone has leaves {model.robust} without a value; HC1 has one"
     return None
 
 

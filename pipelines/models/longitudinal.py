@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from pipelines.models._arms import ArmEstimates, arm_rows, pair_differences, reach_and_p
+from pipelines.models._arms import ArmEstimates, arm_rows, pair_differences, reach_and_p, too_few_clusters
 from pipelines.models._covariance import LADDER, UNSTRUCTURED, Structure, structure_of
 from pipelines.models._fixed_effects import RepeatedMeasures, repeated_measures
 from pipelines.models._frames import ESTIMABLE, Floats, ModelInputError, not_estimable, nullable
@@ -228,6 +228,8 @@ def _attempt(
         if variance == "kenward-roger":
             inference = KenwardRoger(patterns, structure, fit, reml)
         elif variance == "sandwich":
+            if few := too_few_clusters(data.clusters):
+                return None, None, few
             inference = Clustered(patterns, fit, data)
         if not (np.diag(inference.covariance) > 0).all():
             return None, None, "a standard error is not finite or is zero"

@@ -21,6 +21,7 @@ from pipelines.models._arms import (
     on_log_scale,
     pair_differences,
     pair_ratios,
+    too_few_clusters,
 )
 from pipelines.models._balance import kolmogorov_smirnov, moments
 from pipelines.models._design import design_matrix
@@ -212,8 +213,10 @@ def weighted_means(
 ) -> dict[str, ArmEstimates]:
     """Return the arms' weighted means under `weights fixed` and `weights estimated` (arguments as `effects`)."""
     arms = propensity.arms
-    if propensity.model is None:
-        failed = ArmEstimates.failed(arms, propensity.status.removeprefix("not estimable: "))
+    clusters = cluster_codes(frame, cluster)
+    problem = too_few_clusters(clusters) if propensity.model else propensity.status.removeprefix("not estimable: ")
+    if problem is not None:
+        failed = ArmEstimates.failed(arms, problem)
         return {"weights fixed": failed, "weights estimated": failed}
     seen = frame[outcome].is_not_null().to_numpy()
     y = np.zeros(frame.height)
@@ -229,7 +232,6 @@ def weighted_means(
         None if n >= 2 else f"{name} has {n} rows with an outcome, fewer than 2"
         for name, n in zip(arms.names, observed, strict=True)
     ]
-    clusters = cluster_codes(frame, cluster)
     totals = {
         "weights fixed": cluster_sums(rows * balancing[:, None], clusters),
         "weights estimated": cluster_sums(propensity.stacked(rows), clusters),

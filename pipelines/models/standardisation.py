@@ -19,6 +19,7 @@ from pipelines.models._arms import (
     pair_differences,
     pair_ratios,
     spread,
+    too_few_clusters,
     too_few_rows,
 )
 from pipelines.models._design import design_matrix
@@ -86,6 +87,9 @@ def _risks(
         return ArmEstimates.failed(arms, "fewer than two arms have enough events", reasons)
     rows = np.isin(arms.codes, kept)
     used = frame.filter(rows)
+    clusters = cluster_codes(used, cluster)
+    if few := too_few_clusters(clusters):
+        return ArmEstimates.failed(arms, few, reasons)
     matrix, names = design_matrix(used, covariates)
     case = case_weights(used, weights)
     dummies = arms.indicators()[rows][:, kept]
@@ -98,7 +102,7 @@ def _risks(
     if problem is not None:
         return ArmEstimates.failed(arms, problem, reasons)
     means, influence = _averages(fit, matrix, len(kept), case)
-    totals = cluster_sums(influence, cluster_codes(used, cluster))
+    totals = cluster_sums(influence, clusters)
     return spread(arms, kept, means, totals.T @ totals, reasons)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipelines.models._arms import ArmEstimates, Arms, arms_of, pair_ratios, spread, too_few_rows
+from pipelines.models._arms import ArmEstimates, Arms, arms_of, pair_ratios, spread, too_few_clusters, too_few_rows
 from pipelines.models._design import design_matrix
 from pipelines.models._frames import (
     Bools,
@@ -98,15 +98,11 @@ def joint_time_speed(
         case_weights(used, weights),
         _baseline(used, baseline_time, baseline_capped, zero),
     )
-    aliased = aliased_columns(design, [arms.names[i] for i in kept] + names, data.weights)
-    if aliased:
-        failed = ArmEstimates.failed(arms, f"constant or collinear covariates: {', '.join(aliased)}", reasons)
-        return _ratios([failed] * 3, level)
-    if used.height <= 2 * design.shape[1] + 3:
-        problem = f"{used.height} walks cannot carry {2 * design.shape[1] + 3} parameters"
-        failed = ArmEstimates.failed(arms, problem, reasons)
-        return _ratios([failed] * 3, level)
-    return _ratios(_measures(arms, kept, reasons, data, variance, used, cluster), level)
+    clusters = cluster_codes(used, cluster)
+    problem = _unusable(design, [arms.names[i] for i in kept] + names, data.weights) or too_few_clusters(clusters)
+    if problem is not None:
+        return _ratios([ArmEstimates.failed(arms, problem, reasons)] * 3, level)
+    return _ratios(_measures(arms, kept, reasons, data, variance, clusters), level)
 
 
 def time_to_stop_curve(
@@ -199,6 +195,14 @@ def _baseline(frame: pl.DataFrame, time: str | None, capped: str | None, zero: f
     return Baseline(walks.log_time, side)
 
 
+def _unusable(design: Floats, names: Sequence[str], weights: Floats) -> str | None:
+    aliased = aliased_columns(design, names, weights)
+    if aliased:
+        return f"constant or collinear covariates: {', '.join(aliased)}"
+    parameters = 2 * design.shape[1] + 3
+    return None if len(design) > parameters else f"{len(design)} walks cannot carry {parameters} parameters"
+
+
 def _standardised(design: Floats, arms: int) -> Floats:
     """Centre and scale the covariates; arm columns span the intercept, so differences between arms do not change."""
     x = design[:, arms:]
@@ -212,16 +216,13 @@ def _measures(
     reasons: Sequence[str | None],
     data: WalkingData,
     variance: str,
-    frame: pl.DataFrame,
-    cluster: str | None,
+    clusters: Ints | None,
 ) -> list[ArmEstimates]:
     """Return the arms' log means of time, speed and distance, with their joint covariance."""
     fit = maximise(data)
     try:
         problem = _problem(fit, data)
-        covariance = (
-            fit.information_inverse if variance == "model" else fit.robust_covariance(cluster_codes(frame, cluster))
-        )
+        covariance = fit.information_inverse if variance == "model" else fit.robust_covariance(clusters)
     except np.linalg.LinAlgError:
         problem = "the likelihood has no maximum: the information matrix is not positive definite"
     if problem is not None:

@@ -10,6 +10,8 @@ import pytest
 
 from pipelines.models import comparison, propensity
 from pipelines.models._frames import ModelInputError
+from pipelines.models.standardisation import standardised_risks
+from pipelines.models.walking import joint_time_speed
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "models"
 SIGN = {("b", "a"): "b_a", ("c", "a"): "c_a", ("c", "b"): "c_b"}
@@ -137,3 +139,25 @@ def test_propensity_of_other_rows_is_refused(cohort: pl.DataFrame) -> None:
     scores = propensity.weights(cohort.head(200), "arm", ["age"])
     with pytest.raises(ModelInputError, match="same order"):
         comparison.ancova(cohort, "pain1", "pain0", "arm", ["age"], propensity=scores)
+
+
+@pytest.mark.parametrize("estimate", ["ancova", "aipw", "effects", "risks", "walking"])
+def test_few_clusters_print_no_number(cohort: pl.DataFrame, estimate: str) -> None:
+    # summed over so few clusters the scores cancel, and the sandwich would shrink to nothing
+    few = cohort.with_columns(site=pl.col("site") % 2)
+    rows = {
+        "ancova": lambda: comparison.ancova(few, "pain1", "pain0", "arm", ["age"], cluster="site"),
+        "aipw": lambda: comparison.aipw(few, "pain1", "arm", ["age"], cluster="site"),
+        "effects": lambda: propensity.effects(propensity.weights(few, "arm", ["age"]), few, "pain1", cluster="site"),
+        "risks": lambda: standardised_risks(few, "responder", "arm", ["age"], cluster="site"),
+        "walking": lambda: joint_time_speed(few, "time1_s", "capped1", "speed1_m_s", "arm", cluster="site"),
+    }[estimate]()
+    assert set(rows["reason"]) == {"2 clusters, fewer than 5, cannot carry a clustered variance"}
+    assert rows["estimate"].null_count() == rows.height
+
+
+def test_level_that_one_row_alone_has_leaves_hc3_without_a_value(cohort: pl.DataFrame) -> None:
+    alone = cohort.with_columns(clinic=pl.when(pl.col("subject") == 7).then(pl.lit("x")).otherwise(pl.lit("y")))
+    rows = comparison.ancova(alone, "pain1", "pain0", "arm", ["clinic"])
+    assert rows["reason"].str.contains("HC1 has one").all()
+    assert set(comparison.ancova(alone, "pain1", "pain0", "arm", ["clinic"], robust="HC1")["status"]) == {"estimable"}
