@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint lock clean
+.PHONY: help setup demo test check validate bench lock clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,12 @@ check: $(STAMP)  ## the quick inner loop: lint, types and unit tests
 test: $(STAMP)  ## every test; those that need Chromium, Java or PostgreSQL skip with a reason where it is missing
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/sqlfluff lint sql
 	@$(BIN)/python -m pytest -n 2 --durations=20
+
+validate: $(STAMP)  ## hold the estimators against R and known truth (about an hour); the page is in validation-report/
+	@$(BIN)/lss validate
+
+bench: $(STAMP)  ## time each estimator against lifelines, statsmodels and R, where installed; figures in bench/
+	@$(BIN)/python -m pipelines.validation bench
 
 lock:  ## resolve the lock again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate \

@@ -52,7 +52,7 @@ def build_report(read: Read, protocol: Protocol) -> Document:
         protocol: the protocol that the results were made with.
     """
     study = Study(read, protocol)
-    sections = _numbered(tuple(part(study) for part in _PARTS))
+    sections = numbered(tuple(part(study) for part in _PARTS))
     release = study.release_fact("release") or "unnamed release"
     return Document(
         title=protocol.title,
@@ -93,7 +93,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+def numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     """The sections with tables and figures numbered in reading order."""
     seen = {Table: 0, Figure: 0}
 

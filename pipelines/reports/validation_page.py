@@ -26,7 +26,12 @@ from pipelines.reports.content import (
     Summary,
     Table,
 )
+from pipelines.reports.report import numbered
 
+_CERTAINTY = (
+    "R is an engine independent of ours; its scripts and what they printed stand in the repository.",
+    "True values of the study are integrals, not simulations; Monte Carlo errors are printed beside every bias.",
+)
 _PACKAGES = ("lss-outcomes", "numpy", "scipy", "polars", "lifelines", "statsmodels")
 
 
@@ -45,8 +50,10 @@ def validation_document(frames: Mapping[str, pl.DataFrame], settings: Sequence[t
         subtitle="Beside R, beside simulated cohorts with known truth, and beside published registries",
         release="validation",
         protocol="",
-        summary=Summary(KeyFigures(tuple(_key_figures(frames))), tuple(_found(frames)), (), ()),
-        sections=sections,
+        summary=Summary(
+            KeyFigures(tuple(_key_figures(frames))), tuple(_found(frames)), _CERTAINTY, tuple(_review(frames))
+        ),
+        sections=numbered(sections),
         stamp=Facts((*settings, *versions)),
         notice="Simulated cohorts and invented tables: no patient's data are in this page.",
     )
@@ -73,14 +80,25 @@ def _key_figures(frames: Mapping[str, pl.DataFrame]) -> Iterator[KeyFigure]:
 
 
 def _found(frames: Mapping[str, pl.DataFrame]) -> Iterator[str]:
-    for name in ("agreement", "failure"):
-        failed = frames[name].filter(verdict="failed") if name in frames else pl.DataFrame()
-        if failed.height:
-            yield f"**Failed in {name}:** {failed.height} criteria; they stand in the tables below with the reason."
+    if "agreement" in frames:
+        largest = float(frames["agreement"]["difference"].to_numpy().max())
+        yield f"**Agreement with R:** the largest relative difference of any number is {largest:.0e}."
+    if "failure" in frames:
+        replications = int(frames["failure"]["replications"].to_numpy().max())
+        yield f"**Simulation study:** {replications} replications of each scenario, every estimator on the same draws."
     if "recovery" in frames:
         crude = frames["recovery"].filter(method="unadjusted")
         outside = crude.height - int(crude["is_within"].sum())
-        yield f"**Unadjusted** comparisons miss the truth visibly in {outside} of {crude.height} cases."
+        yield f"**Recovery:** unadjusted comparisons miss the truth visibly in {outside} of {crude.height} cases."
+    if "calibration" in frames:
+        yield "**Calibration:** simulated figures stand beside the published ones; they are settings, not findings."
+
+
+def _review(frames: Mapping[str, pl.DataFrame]) -> Iterator[str]:
+    failed = {name: frames[name].filter(verdict="failed").height for name in ("agreement", "failure") if name in frames}
+    yield from (f"{count} criteria of {name} failed; the tables say why." for name, count in failed.items() if count)
+    if not any(failed.values()):
+        yield "No criterion failed."
 
 
 def _agreement(frame: pl.DataFrame) -> Section:
