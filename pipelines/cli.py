@@ -70,8 +70,8 @@ class Stop(Exception):
         self.code = code
 
 
-ReleaseDir = Annotated[Path, typer.Argument(help="Folder with manifest.toml and four tables.", show_default=False)]
-ReleaseName = Annotated[str, typer.Argument(help="Name of a release that was run.", show_default=False)]
+ReleaseDir = Annotated[Path, typer.Argument(metavar="RELEASE_DIR", help="Folder with manifest.toml and four tables.")]
+ReleaseName = Annotated[str, typer.Argument(metavar="RELEASE", help="Name of a release that was run.")]
 ProtocolFile = Annotated[
     Path | None,
     typer.Option(
@@ -159,7 +159,7 @@ def check(release_dir: ReleaseDir, protocol: ProtocolFile = None) -> None:
 
 @app.command()
 def simulate(
-    out_dir: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="A new or empty folder.")],
     patients: Annotated[int, typer.Option(help="Number of patients.", min=1)] = 600,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers: the same seed gives the same cohort.")] = 1,
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the tables.")] = FileFormat.CSV,
@@ -232,7 +232,7 @@ def report(context: typer.Context, release: ReleaseName, protocol: ProtocolName 
 def export(
     context: typer.Context,
     release: ReleaseName,
-    out_dir: Annotated[Path, typer.Argument(help="Folder for the files.", show_default=False)],
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the files.")],
     protocol: ProtocolName = None,
 ) -> None:
     """Write the result tables as Parquet and CSV; small counts are in them, so they stay on the protected side."""

@@ -99,4 +99,6 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, o
     for row in listed:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
     console = Console()
-    console.print(table, width=None if console.is_terminal else _WIDE)
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    console.print(table)
