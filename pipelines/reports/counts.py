@@ -11,89 +11,12 @@ from itertools import pairwise
 import polars as pl
 
 from pipelines.protocol import ESCALATION, REPEAT, Endpoint, Protocol
+from pipelines.reports import keys
 from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot
 
-ALL = "all"
-NONE = "none"
-MISSING = "missing"
 # The committee's own questions are kept before details when something must be withheld for another's sake.
 ANCHOR, IMPORTANT, USUAL, DETAIL = 100.0, 10.0, 2.0, 1.0
-
-
-def patients(tier: str = ALL) -> Key:
-    """Patients whose first tier after enrolment this is."""
-    return ("patients", tier)
-
-
-def attrition(step: int, tier: str, what: str) -> Key:
-    """Episodes `excluded` at a step of the flow, or `remaining` after it."""
-    return ("attrition", str(step), tier, what)
-
-
-def characteristic(variable: str, level: str, tier: str) -> Key:
-    """Patients of a tier at one level of a covariate; the level `missing` counts those without a value."""
-    return ("characteristic", variable, level, tier)
-
-
-def seen(outcome: str, window: str, tier: str) -> Key:
-    """Patients with a value at a visit (or baseline)."""
-    return ("seen", outcome, window, tier)
-
-
-def at_limit(outcome: str, window: str, tier: str) -> Key:
-    """Patients who walked until the test's time limit."""
-    return ("at limit", outcome, window, tier)
-
-
-def expected(outcome: str, window: str, group: str) -> Key:
-    """Patients of a tier or site whose visit is due, from the completeness table."""
-    return ("expected", outcome, window, group)
-
-
-def observed(outcome: str, window: str, group: str) -> Key:
-    """Those of them who were seen."""
-    return ("observed", outcome, window, group)
-
-
-def responders(outcome: str, threshold: str, window: str, tier: str) -> Key:
-    """Patients who responded."""
-    return ("responders", outcome, threshold, window, tier)
-
-
-def judged(outcome: str, threshold: str, window: str, tier: str, method: str) -> Key:
-    """Patients counted in a share of responders."""
-    return ("judged", outcome, threshold, window, tier, method)
-
-
-def stops(outcome: str, window: str, tier: str, reason: str = ALL) -> Key:
-    """Walks that ended for a reason, or all walks."""
-    return ("stops", outcome, window, tier, reason)
-
-
-def events(endpoint: str, tier: str, upto_days: float) -> Key:
-    """Patients with the endpoint's event by a day."""
-    return ("events", endpoint, tier, f"{upto_days:g}")
-
-
-def crossover(tier: str, to: str) -> Key:
-    """Patients whose next tier this is; `none` where none followed."""
-    return ("crossover", tier, to)
-
-
-def records(table: str, what: str) -> Key:
-    """Rows of a release's file that were `read`, `accepted` or `quarantined`."""
-    return ("records", table, what)
-
-
-def rule(table: str, name: str) -> Key:
-    """Violations of a row rule."""
-    return ("rule", table, name)
-
-
-def check(name: str) -> Key:
-    """Rows that violate a check."""
-    return ("check", name)
 
 
 def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
@@ -118,9 +41,9 @@ def _patients(ledger: Ledger, snapshot: Snapshot, tiers: Iterable[str]) -> None:
     names = list(tiers)
     for tier in names:
         size = subjects.filter(pl.col("tier").cast(pl.String) == tier).height if subjects.height else 0
-        ledger.add(patients(tier), size, weight=ANCHOR)
-    ledger.add(patients(), sum(ledger.counts[patients(t)].value for t in names), weight=2 * ANCHOR)
-    ledger.sum_of(patients(), [patients(tier) for tier in names])
+        ledger.add(keys.patients(tier), size, weight=ANCHOR)
+    ledger.add(keys.patients(), sum(ledger.counts[keys.patients(t)].value for t in names), weight=2 * ANCHOR)
+    ledger.sum_of(keys.patients(), [keys.patients(tier) for tier in names])
 
 
 def _attrition(ledger: Ledger, frame: pl.DataFrame, tiers: Iterable[str]) -> None:
@@ -128,23 +51,23 @@ def _attrition(ledger: Ledger, frame: pl.DataFrame, tiers: Iterable[str]) -> Non
         return
     present = set(frame["tier"].to_list())
     names = [tier for tier in tiers if tier in present]
-    frame = frame.filter(pl.col("tier").is_in([*names, NONE])).sort("step")
+    frame = frame.filter(pl.col("tier").is_in([*names, keys.NONE])).sort("step")
     before: dict[str, Key] = {}
     for (step,), part in frame.group_by("step", maintain_order=True):
         number = int(step)  # type: ignore[call-overload]
         for row in part.iter_rows(named=True):
             _step(ledger, number, row["tier"], int(row["remaining"]), int(row["excluded"]), before)
         for what in ("remaining", "excluded"):
-            parts = [attrition(number, tier, what) for tier in part["tier"].to_list()]
-            total = attrition(number, ALL, what)
+            parts = [keys.attrition(number, tier, what) for tier in part["tier"].to_list()]
+            total = keys.attrition(number, keys.ALL, what)
             ledger.add(total, sum(ledger.counts[key].value for key in parts), weight=IMPORTANT)
             ledger.sum_of(total, parts)
     for tier in names:  # those left at the end are the patients of every later table, or contain them
-        _nest(ledger, patients(tier), before[tier])
+        _nest(ledger, keys.patients(tier), before[tier])
 
 
 def _step(ledger: Ledger, number: int, tier: str, left: int, excluded: int, before: dict[str, Key]) -> None:
-    remaining, out = attrition(number, tier, "remaining"), attrition(number, tier, "excluded")
+    remaining, out = keys.attrition(number, tier, "remaining"), keys.attrition(number, tier, "excluded")
     ledger.add(remaining, left, weight=USUAL)
     ledger.add(out, excluded, weight=DETAIL)
     if tier in before:
@@ -160,10 +83,10 @@ def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
         parts: list[Key] = []
         for row in part.iter_rows(named=True):
             is_missing = row["statistic"] == "missing"
-            key = characteristic(str(variable), MISSING if is_missing else row["level"], str(tier))
+            key = keys.characteristic(str(variable), keys.MISSING if is_missing else row["level"], str(tier))
             ledger.add(key, int(row["count"]), weight=DETAIL if is_missing else USUAL)
             parts.append(key)
-        _fill(ledger, patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
+        _fill(ledger, keys.patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
 
 
 def _trajectories(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
@@ -173,12 +96,12 @@ def _trajectories(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
     asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
     for row in frame.iter_rows(named=True):
         outcome, window, tier = row["outcome"], row["window"], row["tier"]
-        key = seen(outcome, window, tier)
+        key = keys.seen(outcome, window, tier)
         if key not in ledger.counts:
             ledger.add(key, int(row["subjects"]), "printed" if outcome in asked else "hidden", USUAL)
-            _nest(ledger, key, patients(tier))
+            _nest(ledger, key, keys.patients(tier))
         if outcome in asked and row["method"] == "share at the time limit" and row["estimate"] is not None:
-            limit = at_limit(outcome, window, tier)
+            limit = keys.at_limit(outcome, window, tier)
             ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
             _nest(ledger, limit, key)
 
@@ -196,14 +119,14 @@ def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
             outcome, window, name = row["instrument"], row["visit_window"], row[group]
             if outcome not in asked or (not is_tier and (outcome, window) not in primary):
                 continue
-            due, done = expected(outcome, window, name), observed(outcome, window, name)
+            due, done = keys.expected(outcome, window, name), keys.observed(outcome, window, name)
             ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL)
             ledger.add(done, int(row["observed"]), weight=USUAL)
             _nest(ledger, done, due)
             if is_tier:
-                _nest(ledger, due, patients(name))
-                if seen(outcome, window, name) in ledger.counts:
-                    _nest(ledger, done, seen(outcome, window, name))
+                _nest(ledger, due, keys.patients(name))
+                if keys.seen(outcome, window, name) in ledger.counts:
+                    _nest(ledger, done, keys.seen(outcome, window, name))
     _sites_add_up(ledger, frame, primary)
 
 
@@ -211,8 +134,8 @@ def _sites_add_up(ledger: Ledger, frame: pl.DataFrame, primary: set[tuple[str, s
     """Sites and tiers split the same patients, so each side gives away the other's total."""
     for outcome, window in sorted(primary):
         part = frame.filter((pl.col("instrument") == outcome) & (pl.col("visit_window") == window))
-        for key, column in ((expected, "expected"), (observed, "observed")):
-            total = key(outcome, window, ALL)
+        for key, column in ((keys.expected, "expected"), (keys.observed, "observed")):
+            total = key(outcome, window, keys.ALL)
             ledger.add(total, int(part[column].sum()), "hidden")
             for group in ("tier", "site_id"):
                 names = sorted(part[group].unique().to_list())
@@ -226,13 +149,13 @@ def _responders(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None
     frame = frame.filter(_is_asked(protocol, "window"))
     for row in frame.iter_rows(named=True):
         outcome, threshold, window, tier = row["outcome"], row["threshold"], row["window"], row["tier"]
-        hits = responders(outcome, threshold, window, tier)
-        base = judged(outcome, threshold, window, tier, row["method"])
+        hits = keys.responders(outcome, threshold, window, tier)
+        base = keys.judged(outcome, threshold, window, tier, row["method"])
         first = protocol.instrument(outcome).thresholds[0].name
         ledger.add(hits, int(row["responders"]), weight=IMPORTANT if threshold == first else USUAL)
         ledger.add(base, int(row["subjects"]), weight=IMPORTANT if threshold == first else USUAL)
         _nest(ledger, hits, base)
-        _nest(ledger, base, patients(tier))
+        _nest(ledger, base, keys.patients(tier))
     places = frame.select("outcome", "window", "tier", "method").unique(maintain_order=True)
     for outcome, window, tier, method in places.iter_rows():
         _nest_thresholds(ledger, protocol, outcome, window, tier, method)
@@ -245,10 +168,12 @@ def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: s
         ordered = sorted((t for t in instrument.thresholds if t.kind == kind), key=lambda t: t.value)
         if kind == "final" and instrument.better == "lower":
             ordered.reverse()
-        names = [t.name for t in ordered if responders(outcome, t.name, window, tier) in ledger.counts]
+        names = [t.name for t in ordered if keys.responders(outcome, t.name, window, tier) in ledger.counts]
         for looser, stricter in pairwise(names):
-            _nest(ledger, responders(outcome, stricter, window, tier), responders(outcome, looser, window, tier))
-    bases = [judged(outcome, t.name, window, tier, method) for t in instrument.thresholds]
+            _nest(
+                ledger, keys.responders(outcome, stricter, window, tier), keys.responders(outcome, looser, window, tier)
+            )
+    bases = [keys.judged(outcome, t.name, window, tier, method) for t in instrument.thresholds]
     known = sorted((key for key in bases if key in ledger.counts), key=lambda key: ledger.counts[key].value)
     for smaller, larger in pairwise(known):
         _nest(ledger, smaller, larger)
@@ -260,17 +185,17 @@ def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
     asked = frame.rename({"instrument": "outcome"}).filter(_is_asked(protocol, "visit_window"))
     for (outcome, window, tier), part in asked.group_by("outcome", "visit_window", "tier", maintain_order=True):
         place = (str(outcome), str(window), str(tier))
-        whole = stops(*place)
+        whole = keys.stops(*place)
         ledger.add(whole, int(part["subjects"][0]), weight=USUAL)
-        if seen(*place) in ledger.counts:
-            _nest(ledger, whole, seen(*place))
+        if keys.seen(*place) in ledger.counts:
+            _nest(ledger, whole, keys.seen(*place))
         parts = []
         for row in part.sort("stop_reason").iter_rows(named=True):
-            key = stops(*place, row["stop_reason"])
+            key = keys.stops(*place, row["stop_reason"])
             ledger.add(key, int(row["walks"]), weight=DETAIL)
             parts.append(key)
-            if row["stop_reason"] == "time_limit" and at_limit(*place) in ledger.counts:
-                _nest(ledger, key, at_limit(*place))
+            if row["stop_reason"] == "time_limit" and keys.at_limit(*place) in ledger.counts:
+                _nest(ledger, key, keys.at_limit(*place))
         _fill(ledger, whole, parts, (*whole, "other"))
 
 
@@ -278,12 +203,12 @@ def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
     if frame.is_empty():
         return
     for (tier,), part in frame.group_by("from_tier", maintain_order=True):
-        keys = []
+        parts = []
         for row in part.sort("to_tier").iter_rows(named=True):
-            key = crossover(str(tier), row["to_tier"])
+            key = keys.crossover(str(tier), row["to_tier"])
             ledger.add(key, int(row["patients"]), weight=USUAL)
-            keys.append(key)
-        _fill(ledger, patients(str(tier)), keys, ("crossover", str(tier), "other"))
+            parts.append(key)
+        _fill(ledger, keys.patients(str(tier)), parts, ("crossover", str(tier), "other"))
 
 
 def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
@@ -309,13 +234,13 @@ def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protoc
             days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
             before: Key | None = None
             for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
-                key = events(endpoint.name, tier, horizon)
+                key = keys.events(endpoint.name, tier, horizon)
                 ledger.add(key, int((days <= horizon).sum()), weight=IMPORTANT if before or endpoint.is_harm else USUAL)
                 if before:
                     _nest(ledger, before, key)
                 before = key
             if before:
-                _nest(ledger, before, patients(tier))
+                _nest(ledger, before, keys.patients(tier))
                 _escalations(ledger, before, endpoint, protocol, tier)
         _nest_endpoints(ledger, protocol, tier)
 
@@ -343,7 +268,7 @@ def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protoco
     is_all = is_all and not (endpoint.events or endpoint.relapses or endpoint.repeat_tiers)
     if not is_all or (REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure):
         return
-    moved = [crossover(tier, to) for to in protocol.tier_names if crossover(tier, to) in ledger.counts]
+    moved = [keys.crossover(tier, to) for to in protocol.tier_names if keys.crossover(tier, to) in ledger.counts]
     if moved:
         total = ("escalated", tier)
         ledger.add(total, sum(ledger.counts[k].value for k in moved), "hidden")
@@ -358,7 +283,7 @@ def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
         if sets[inner] == sets[outer] and inner > outer:
             continue
         for horizon in horizons(protocol.endpoint(inner), protocol):
-            a, b = events(inner, tier, horizon), events(outer, tier, horizon)
+            a, b = keys.events(inner, tier, horizon), keys.events(outer, tier, horizon)
             if a in ledger.counts and b in ledger.counts:
                 _nest(ledger, a, b)
 
@@ -378,33 +303,35 @@ def _quality(ledger: Ledger, snapshot: Snapshot) -> None:
     for row in snapshot["quality.ingest_counts"].iter_rows(named=True):
         table = row["table_name"]
         for what, column in (("read", "rows_read"), ("accepted", "rows_accepted"), ("quarantined", "rows_quarantined")):
-            ledger.add(records(table, what), int(row[column]), weight={"accepted": USUAL}.get(what, DETAIL))
-        ledger.sum_of(records(table, "read"), (records(table, "accepted"), records(table, "quarantined")))
-    if records("patients", "accepted") in ledger.counts:
-        _nest(ledger, patients(), records("patients", "accepted"))
+            ledger.add(keys.records(table, what), int(row[column]), weight={"accepted": USUAL}.get(what, DETAIL))
+        ledger.sum_of(
+            keys.records(table, "read"), (keys.records(table, "accepted"), keys.records(table, "quarantined"))
+        )
+    if keys.records("patients", "accepted") in ledger.counts:
+        _nest(ledger, keys.patients(), keys.records("patients", "accepted"))
     rules = snapshot["quality.row_rules"]
     if not rules.is_empty():
         _rules(ledger, rules)
     for row in snapshot["quality.checks"].iter_rows(named=True):
-        ledger.add(check(row["check_name"]), int(row["violations"] or 0), weight=DETAIL)
+        ledger.add(keys.check(row["check_name"]), int(row["violations"] or 0), weight=DETAIL)
 
 
 def _rules(ledger: Ledger, frame: pl.DataFrame) -> None:
     """Violations by rule: together at least the quarantined rows, as a row may break several rules."""
     for (table,), part in frame.group_by("table_name", maintain_order=True):
-        keys = []
+        parts = []
         for row in part.sort("rule").iter_rows(named=True):
-            key = rule(str(table), row["rule"])
+            key = keys.rule(str(table), row["rule"])
             ledger.add(key, int(row["violations"]), weight=DETAIL)
-            keys.append(key)
-        rows = records(str(table), "quarantined")
-        total = sum(ledger.counts[key].value for key in keys)
+            parts.append(key)
+        rows = keys.records(str(table), "quarantined")
+        total = sum(ledger.counts[key].value for key in parts)
         if rows in ledger.counts and total >= ledger.counts[rows].value:
             several = ("several rules", str(table))
             ledger.add(several, total - ledger.counts[rows].value, "slack")
             violations = ("violations", str(table))
             ledger.add(violations, total, "slack")
-            ledger.sum_of(violations, keys)
+            ledger.sum_of(violations, parts)
             ledger.sum_of(violations, (rows, several))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipelines.protocol import Contrast
-from pipelines.reports import counts
+from pipelines.reports import counts, keys
 from pipelines.reports.study import Study
 from pipelines.reports.suppression import Key
 
@@ -53,13 +53,17 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A contrast at one outcome and window; `adjusted` leads and `unadjusted` stands beside it."""
+    """A contrast at one outcome and window; `adjusted` leads and `unadjusted` stands beside it.
+
+    `rests_on` names the counts of patients or events of both arms.
+    """
 
     contrast: Contrast
     outcome: str
     window: str
     adjusted: Estimate | None
     unadjusted: Estimate | None
+    rests_on: tuple[Key, ...] = ()
 
     @property
     def leading(self) -> Estimate | None:
@@ -94,7 +98,7 @@ def of_outcome(study: Study, outcome: str, window: str) -> list[Finding]:
     """Findings of an instrument at a window, one a contrast of the protocol, in its order."""
     rows = study.snapshot.rows("results.contrasts", outcome=outcome, window=window)
     found = [_finding(rows, contrast, outcome, window) for contrast in study.protocol.contrasts]
-    return [_if_enough(study, f, *_arms(f, lambda tier: counts.seen(outcome, window, tier))) for f in found]
+    return [_if_enough(study, f, *_arms(f, lambda tier: keys.seen(outcome, window, tier))) for f in found]
 
 
 def of_endpoint(study: Study, contrast: Contrast) -> list[Finding]:
@@ -122,7 +126,7 @@ def hazards_of(study: Study, contrast: Contrast) -> Finding:
     )
     finding = _finding(mine, contrast, contrast.endpoint, "all follow-up", measures=("hazard ratio",))
     last = max(counts.horizons(study.protocol.endpoint(contrast.endpoint), study.protocol))
-    return _if_enough(study, finding, *_arms(finding, lambda tier: counts.events(finding.outcome, tier, last)))
+    return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, last)))
 
 
 def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:
@@ -131,13 +135,15 @@ def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:
 
 def _if_enough(study: Study, finding: Finding, *arms: Key) -> Finding:
     """The finding, blinded if an arm is smaller than the smallest count that may be shown."""
-    return finding if study.gate.rests_on_enough(*arms) else _blinded(study, finding, both=True)
+    known = replace(finding, rests_on=arms)
+    return known if study.gate.rests_on_enough(*arms) else _blinded(study, known, both=True)
 
 
 def _if_countable(study: Study, finding: Finding) -> Finding:
     """The finding of an incidence; unadjusted, it would give away an arm's events where these may not be printed."""
     days = float(finding.window.removesuffix(" days"))
-    arms = _arms(finding, lambda tier: counts.events(finding.outcome, tier, days))
+    arms = _arms(finding, lambda tier: keys.events(finding.outcome, tier, days))
+    finding = replace(finding, rests_on=arms)
     if not study.gate.rests_on_enough(*arms):
         return _blinded(study, finding, both=True)
     if not all(study.gate.is_exact(arm) for arm in arms):

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.reports import counts, numbers
+from pipelines.reports import counts, keys, numbers
 from pipelines.reports.content import Shown
 from pipelines.reports.curves import Cuts, safe_cuts, value_at
 from pipelines.reports.suppression import Decisions, Key
@@ -89,6 +89,11 @@ class Gate:
         top, bottom = self.decisions.value(part), self.decisions.value(whole)
         return Drawn(round(min(1.0, top / bottom), 2 + self.decimals)) if bottom else None
 
+    def drawn_percent(self, part: Key, whole: Key) -> Drawn | None:
+        """As `drawn_share`, in per cent."""
+        share = self.drawn_share(part, whole)
+        return None if share is None else Drawn(round(100 * share, self.decimals))
+
     def is_small(self, key: Key) -> bool:
         """Whether the count is withheld for its own size."""
         return key in self.decisions.small
@@ -126,10 +131,10 @@ class Gate:
         With `with_competing` the competing event is drawn too and must be as numerous in each interval.
         """
         rows = times.filter((pl.col("endpoint") == endpoint) & (pl.col("tier").cast(pl.String) == tier))
-        if not self.is_exact(counts.patients(tier)) or rows.is_empty():
+        if not self.is_exact(keys.patients(tier)) or rows.is_empty():
             return Cuts((), ())
         horizons = counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
-        allowed = [day for day in horizons if self.is_exact(counts.events(endpoint, tier, day))]
+        allowed = [day for day in horizons if self.is_exact(keys.events(endpoint, tier, day))]
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
         grid = [day for day in _grid(horizons) if day not in withheld]

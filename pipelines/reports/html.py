@@ -6,7 +6,7 @@ the template cannot do: drawings put inline with identifiers of their own, heade
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pipelines.reports import content, style
-from pipelines.reports.content import Column, Document, Formula, Panel, Shown, Table
+from pipelines.reports.content import Block, Column, Document, Formula, Panel, Shown, Table
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCREEN = 1.22  # drawings are made for print at 7 pt and shown this much larger on screen
@@ -23,6 +23,18 @@ _SCREEN = 1.22  # drawings are made for print at 7 pt and shown this much larger
 
 def render_html(document: Document) -> str:
     """The report as one HTML page that needs nothing beside it."""
+    environment = _environment(_Drawings("d"))
+    environment.globals |= {"stylesheet": Markup(stylesheet()), "font_faces": Markup(font_faces())}
+    return environment.get_template("report.html.jinja").render(document=document)
+
+
+def render_blocks(blocks: Iterable[Block], name: str) -> str:
+    """Blocks alone, to stand in another page; `name` tells their drawings from those of other calls in that page."""
+    template = "{% from 'blocks.html.jinja' import block %}{% for one in blocks %}{{ block(one) }}{% endfor %}"
+    return _environment(_Drawings(name)).from_string(template).render(blocks=blocks)
+
+
+def _environment(drawings: "_Drawings") -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -30,7 +42,6 @@ def render_html(document: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawings = _Drawings()
     environment.filters |= {"rich": _rich, "cell": _cell}
     environment.tests |= {"shown": lambda value: isinstance(value, Shown)}
     environment.globals |= {
@@ -39,10 +50,13 @@ def render_html(document: Document) -> str:
         "kind": lambda block: type(block).__name__,
         "header_rows": header_rows,
         "row_groups": row_groups,
-        "stylesheet": Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        "font_faces": Markup(_font_faces()),
     }
-    return environment.get_template("report.html.jinja").render(document=document)
+    return environment
+
+
+def stylesheet() -> str:
+    """How a page looks, as CSS."""
+    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 
 
 def _rich(text: str) -> Markup:
@@ -65,7 +79,8 @@ def _cell(value: content.Cell) -> Markup:
 class _Drawings:
     """Puts SVG elements into the page; identifiers get a prefix, since those of two drawings may be the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.number = 0
 
     def panel(self, panel: Panel) -> Markup:
@@ -79,7 +94,7 @@ class _Drawings:
 
     def _inline(self, svg: str, alt: str, css: str) -> Markup:
         self.number += 1
-        prefix = f"d{self.number}-"
+        prefix = f"{self.name}{self.number}-"
         text = re.sub(r'\bid="', f'id="{prefix}', svg)
         text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
         text = re.sub(r"<svg [^>]*?viewBox=\"([^\"]+)\"[^>]*>", _opening(alt, css), text, count=1, flags=re.DOTALL)
@@ -111,7 +126,8 @@ def row_groups(table: Table) -> list[list[content.Row]]:
 
 
 @cache
-def _font_faces() -> str:
+def font_faces() -> str:
+    """The bundled Inter as CSS that holds the font files themselves."""
     faces = []
     for name, weight, slant in (("Regular", 400, "normal"), ("SemiBold", 600, "normal"), ("Italic", 400, "italic")):
         data = base64.b64encode((style.FONTS / f"Inter-{name}.otf").read_bytes()).decode()

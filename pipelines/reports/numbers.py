@@ -57,9 +57,9 @@ def p_value(value: float | None) -> str:
 
 
 def horizon(days: float) -> str:
-    """Days of follow-up as a clinician says them."""
+    """Days of follow-up as a clinician says them: whole months from half a year on, days otherwise."""
     months = days / 30.4375
-    if abs(months - round(months)) < 0.08 and months >= 1.9:
+    if abs(months - round(months)) < 0.08 and months >= 5.9:
         return f"{round(months)} months"
     return f"{days:g} days"
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import polars as pl
 
 from pipelines.protocol import Contrast, Instrument, PrimaryOutcome, Protocol
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.gate import Gate
 from pipelines.reports.tables import Read, Snapshot
 
@@ -24,7 +24,7 @@ class Study:
     @cached_property
     def tiers(self) -> tuple[str, ...]:
         """Tiers that have patients, in ladder order."""
-        return tuple(t for t in self.protocol.tier_names if self.gate.decisions.ledger.counts[counts.patients(t)].value)
+        return tuple(t for t in self.protocol.tier_names if self.gate.decisions.ledger.counts[keys.patients(t)].value)
 
     def rank(self, tier: str) -> int:
         """Place of a tier on the ladder, from 0."""

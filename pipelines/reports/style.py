@@ -52,13 +52,14 @@ class TierLook:
 
 
 # By protocol rank, lowest first. Colours in the manner of Okabe and Ito (2008), darkened until each has a contrast of
-# at least 4.5 to 1 on white, so that a label may wear its tier's colour; lines and markers differ too.
+# at least 4.5 to 1 on white, so that a label may wear its tier's colour, and moved apart until the first five differ
+# for the colour-blind as well; lines and markers differ too.
 LOOKS: tuple[TierLook, ...] = (
-    TierLook("#5b6670", (), "o", is_hollow=True),
-    TierLook("#0a6aa8", (4.0, 1.4), "s"),
-    TierLook("#00795a", (1.2, 1.2), "^"),
-    TierLook("#b94700", (), "D"),
-    TierLook("#7d1f5c", (5.0, 1.2, 1.2, 1.2), "v"),
+    TierLook("#6b7280", (), "o", is_hollow=True),
+    TierLook("#0a62b0", (4.0, 1.4), "s"),
+    TierLook("#00805f", (1.2, 1.2), "^"),
+    TierLook("#b3400e", (), "D"),
+    TierLook("#5a0f45", (5.0, 1.2, 1.2, 1.2), "v"),
     TierLook("#4b3ea8", (2.4, 1.2), "P", is_hollow=True),
     TierLook("#7a5c00", (6.0, 2.0), "X"),
     TierLook("#1f1f1f", (1.2, 2.0), "s", is_hollow=True),

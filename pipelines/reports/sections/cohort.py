@@ -5,7 +5,7 @@ from math import sqrt
 import polars as pl
 
 from pipelines.protocol import Covariate
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.flow import FlowStep, flow_panel
 from pipelines.reports.gate import ABOUT, LEGEND
@@ -24,12 +24,12 @@ def flow(study: Study) -> Section:
     boxes = [
         FlowStep(
             rule,
-            gate.count(counts.attrition(step, counts.ALL, "remaining")),
-            gate.count(counts.attrition(step, counts.ALL, "excluded")) if place else None,
+            gate.count(keys.attrition(step, keys.ALL, "remaining")),
+            gate.count(keys.attrition(step, keys.ALL, "excluded")) if place else None,
         )
         for place, (step, rule) in enumerate(steps)
     ]
-    ends = [(study.short(t), study.rank(t), gate.count(counts.patients(t))) for t in study.tiers]
+    ends = [(study.short(t), study.rank(t), gate.count(keys.patients(t))) for t in study.tiers]
     alt = (
         f"Flow chart. {_sentence(boxes[0].rule)}: {boxes[0].remaining}. "
         + " ".join(f"Left out, {box.rule}: {box.excluded}; {box.remaining} remain." for box in boxes[1:])
@@ -48,14 +48,14 @@ def flow(study: Study) -> Section:
 
 
 def _flow_table(study: Study, steps: list[tuple[int, str]]) -> Table:
-    groups = [t for t in (*study.tiers, counts.NONE) if _has_flow(study, steps, t)]
-    columns = [Column("", "left")] + [Column("None" if t == counts.NONE else study.short(t)) for t in groups]
+    groups = [t for t in (*study.tiers, keys.NONE) if _has_flow(study, steps, t)]
+    columns = [Column("", "left")] + [Column("None" if t == keys.NONE else study.short(t)) for t in groups]
     rows = []
     for place, (step, rule) in enumerate(steps):
         if place:
-            out: list[Cell] = [study.gate.count(counts.attrition(step, t, "excluded")) for t in groups]
+            out: list[Cell] = [study.gate.count(keys.attrition(step, t, "excluded")) for t in groups]
             rows.append(Row((f"Left out: {rule}", *out), indent=1))
-        left: list[Cell] = [study.gate.count(counts.attrition(step, t, "remaining")) for t in groups]
+        left: list[Cell] = [study.gate.count(keys.attrition(step, t, "remaining")) for t in groups]
         rows.append(Row(("Remaining" if place else _sentence(rule), *left), kind="total"))
     return Table(
         "table-flow",
@@ -69,8 +69,8 @@ def _flow_table(study: Study, steps: list[tuple[int, str]]) -> Table:
 
 def _has_flow(study: Study, steps: list[tuple[int, str]], tier: str) -> bool:
     known = study.gate.decisions.ledger.counts
-    keys = [counts.attrition(step, tier, "remaining") for step, _ in steps]
-    return any(key in known and known[key].value for key in keys)
+    asked = [keys.attrition(step, tier, "remaining") for step, _ in steps]
+    return any(key in known and known[key].value for key in asked)
 
 
 def _small(study: Study) -> str:
@@ -95,13 +95,13 @@ def table_one(study: Study) -> Section:
     columns += [Column(f"{study.short(t)}", group="First tier after enrolment") for t in study.tiers]
     columns += [Column(f"{_initial(study, a)}–{_initial(study, b)}", group="Standardised difference") for a, b in pairs]
     rows = [
-        Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers], *[""] * len(pairs)), "total")
+        Row(("Patients, n", *[study.gate.count(keys.patients(t)) for t in study.tiers], *[""] * len(pairs)), "total")
     ]
     for covariate in study.protocol.covariates:
         part = frame.filter(pl.col("variable") == covariate.name)
         if part.height:
             rows += _covariate_rows(study, part, covariate, pairs)
-    keys = "; ".join(f"{_initial(study, t)} {study.short(t)}" for t in study.tiers)
+    names = "; ".join(f"{_initial(study, t)} {study.short(t)}" for t in study.tiers)
     limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
     table = Table(
         "table-1",
@@ -113,7 +113,7 @@ def table_one(study: Study) -> Section:
         f"difference is a difference between two tiers in units of their pooled standard deviation; beyond ±{limit} "
         "the two groups are not alike, and an unadjusted comparison would mislead.",
         notes=(
-            f"Tiers in the differences: {keys}. Where no row says how many are not known, they are fewer than "
+            f"Tiers in the differences: {names}. Where no row says how many are not known, they are fewer than "
             f"{study.gate.minimum} in every tier.",
             _small(study),
             LEGEND,
@@ -153,16 +153,16 @@ def _covariate_rows(study: Study, part: pl.DataFrame, covariate: Covariate, pair
 
 def _is_used(study: Study, variable: str, level: str) -> bool:
     known = study.gate.decisions.ledger.counts
-    keys = [counts.characteristic(variable, level, t) for t in study.tiers]
-    return any(key in known and known[key].value for key in keys)
+    asked = [keys.characteristic(variable, level, t) for t in study.tiers]
+    return any(key in known and known[key].value for key in asked)
 
 
 def _missing_row(study: Study, covariate: Covariate, blanks: int) -> list[Row]:
     """How many are not known, where that is more than a few in some tier; a note speaks for the rest."""
-    keys = [counts.characteristic(covariate.name, counts.MISSING, t) for t in study.tiers]
-    if not any(study.gate.rests_on_enough(key) for key in keys):
+    asked = [keys.characteristic(covariate.name, keys.MISSING, t) for t in study.tiers]
+    if not any(study.gate.rests_on_enough(key) for key in asked):
         return []
-    return [Row(("Not known, n", *[study.gate.count(key) for key in keys], *[""] * blanks), indent=1)]
+    return [Row(("Not known, n", *[study.gate.count(key) for key in asked], *[""] * blanks), indent=1)]
 
 
 def _value(part: pl.DataFrame, tier: str, statistic: str) -> float | None:
@@ -178,11 +178,11 @@ def _mean_sd(study: Study, part: pl.DataFrame, variable: str, tier: str) -> Cell
     if not len(known) or int(known[0]) < study.gate.minimum:
         return Shown(f"n <{study.gate.minimum}", is_withheld=True)
     digits = 0 if abs(mean) >= 100 else 1
-    return study.gate.text(f"{numbers.fixed(mean, digits)} ({numbers.fixed(sd, digits)})", counts.patients(tier))
+    return study.gate.text(f"{numbers.fixed(mean, digits)} ({numbers.fixed(sd, digits)})", keys.patients(tier))
 
 
 def _level(study: Study, variable: str, level: str, tier: str) -> Cell:
-    return study.gate.count_and_share(counts.characteristic(variable, level, tier), counts.patients(tier))
+    return study.gate.count_and_share(keys.characteristic(variable, level, tier), keys.patients(tier))
 
 
 def _smd_numeric(study: Study, part: pl.DataFrame, tier: str, reference: str) -> Cell:
@@ -196,18 +196,16 @@ def _smd_numeric(study: Study, part: pl.DataFrame, tier: str, reference: str) ->
 
 def _smd_levels(study: Study, variable: str, levels: tuple[str, ...], tier: str, reference: str) -> Cell:
     """Difference of proportions over all levels (Yang and Dalton 2012); only where all of them are printed."""
-    keys = [[counts.characteristic(variable, x, t) for x in levels] for t in (tier, reference)]
-    if not all(study.gate.is_printed(key) for arm in keys for key in arm):
+    arms = [[keys.characteristic(variable, x, t) for x in levels] for t in (tier, reference)]
+    if not all(study.gate.is_printed(key) for arm in arms for key in arm):
         return Shown("†", is_withheld=True)
-    about = "" if all(study.gate.is_exact(key) for arm in keys for key in arm) else ABOUT
+    about = "" if all(study.gate.is_exact(key) for arm in arms for key in arm) else ABOUT
     shares = []
-    for arm, t in zip(keys, (tier, reference), strict=True):
+    for arm, t in zip(arms, (tier, reference), strict=True):
         values = [study.gate.decisions.value(key) for key in arm]
-        whole = sum(values) if len(levels) > 1 else study.gate.decisions.ledger.counts[counts.patients(t)].value
+        whole = sum(values) if len(levels) > 1 else study.gate.decisions.ledger.counts[keys.patients(t)].value
         shares.append([value / whole for value in values])
-    return study.gate.text(
-        about + numbers.fixed(_distance(*shares), 2), counts.patients(tier), counts.patients(reference)
-    )
+    return study.gate.text(about + numbers.fixed(_distance(*shares), 2), keys.patients(tier), keys.patients(reference))
 
 
 def _distance(p: list[float], q: list[float]) -> float:
@@ -222,7 +220,7 @@ def _distance(p: list[float], q: list[float]) -> float:
 
 
 def _difference(study: Study, value: float, tier: str, reference: str) -> Cell:
-    return study.gate.text(numbers.fixed(value, 2), counts.patients(tier), counts.patients(reference))
+    return study.gate.text(numbers.fixed(value, 2), keys.patients(tier), keys.patients(reference))
 
 
 # -------------------------------------------------------------------------------------------------------- completeness
@@ -260,7 +258,7 @@ def completeness(study: Study) -> Section:
 
 
 def _completeness(study: Study, outcome: str, window: str, group: str, target: float) -> Cell:
-    done, due = counts.observed(outcome, window, group), counts.expected(outcome, window, group)
+    done, due = keys.observed(outcome, window, group), keys.expected(outcome, window, group)
     if not study.gate.knows(due) or not study.gate.decisions.ledger.counts[due].value:
         return numbers.ABSENT
     share = study.gate.drawn_share(done, due)

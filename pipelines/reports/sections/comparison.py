@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from pipelines.protocol import PrimaryOutcome
 from pipelines.reports import numbers
 from pipelines.reports.content import (
     Bullets,
@@ -20,7 +21,6 @@ from pipelines.reports.content import (
 )
 from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
 from pipelines.reports.findings import Estimate, Finding, hazards_of, of_endpoint, of_outcome
-from pipelines.reports.gate import Drawn
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sentences import digits_of, estimate_text
 from pipelines.reports.study import Study
@@ -42,7 +42,7 @@ def comparisons(study: Study) -> Section:
         "Multiplicity is allowed for in the primary questions (Holm)."
     )
     blocks: list[Paragraph | Figure | Table] = [opening]
-    panels = question_panels(study)
+    panels = [*outcome_panels(study, study.asked), *endpoint_panels(study)]
     if panels:
         blocks.append(
             Figure(
@@ -59,17 +59,20 @@ def comparisons(study: Study) -> Section:
     return Section("comparisons", title, tuple(blocks))
 
 
-def question_panels(study: Study) -> list[Panel]:
-    """A forest plot for each primary and secondary question, and one for the endpoints of the contrasts."""
+def outcome_panels(study: Study, questions: Sequence[PrimaryOutcome]) -> list[Panel]:
+    """A forest plot for each question that has estimates."""
     panels = []
-    for question in study.asked:
+    for question in questions:
         findings = of_outcome(study, question.outcome, question.window)
         if any(f.leading is not None for f in findings):
             panels.append(_outcome_panel(study, question.outcome, question.window, findings))
-    last = [found[-1] for c in study.protocol.contrasts if (found := of_endpoint(study, c))]
-    if last:
-        panels.append(_endpoint_panel(study, last))
     return panels
+
+
+def endpoint_panels(study: Study) -> list[Panel]:
+    """A forest plot of the contrasts' own endpoints at the last horizon, if there are any."""
+    last = [found[-1] for c in study.protocol.contrasts if (found := of_endpoint(study, c))]
+    return [_endpoint_panel(study, last)] if last else []
 
 
 def _outcome_panel(study: Study, outcome: str, window: str, findings: Sequence[Finding]) -> Panel:
@@ -111,9 +114,8 @@ def _mark(study: Study, finding: Finding, found: Estimate | None, digits: int, s
         return None
     if found.value is None:
         return Mark(Shown(found.status, is_withheld=True))
-    drawn = [
-        Drawn(round(scale * v, digits + 1)) if v is not None else None for v in (found.value, found.low, found.high)
-    ]
+    values = (found.value, found.low, found.high)
+    drawn = [study.gate.drawn(None if v is None else scale * v, digits + 1, *finding.rests_on) for v in values]
     return Mark(Shown(estimate_text(study, found, finding.outcome)), *drawn)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol import Endpoint
-from pipelines.reports import counts, numbers
+from pipelines.reports import counts, keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Series
@@ -156,7 +156,7 @@ def _horizon_table(study: Study) -> Table:
 
 def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> Cell:
     """Incidence of an endpoint at a day with its limits, or what stands in for it."""
-    key = counts.events(endpoint.name, tier, day)
+    key = keys.events(endpoint.name, tier, day)
     if not study.gate.knows(key):
         return numbers.ABSENT
     if not study.gate.is_exact(key):
@@ -166,13 +166,13 @@ def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> C
     )
     known = curve.drop_nulls("estimate").filter(pl.col("time_days") <= day).sort("time_days") if curve.height else curve
     if known.is_empty():
-        return study.gate.text(numbers.percent(0.0, study.gate.decimals), counts.patients(tier))
+        return study.gate.text(numbers.percent(0.0, study.gate.decimals), keys.patients(tier))
     row = known.row(-1, named=True)
     digits = study.gate.decimals
     text = (
         f"{numbers.percent(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits, 100)})"
     )
-    return study.gate.text(text, counts.patients(tier))
+    return study.gate.text(text, keys.patients(tier))
 
 
 # ---------------------------------------------------------------------------------------------------------------- harm
@@ -200,7 +200,7 @@ def harm(study: Study) -> Section:
         "table-harm",
         "Complications and readmissions",
         (Column("", "left"), *[Column(study.short(t)) for t in study.tiers]),
-        (Row(("Patients, n", *[study.gate.count(counts.patients(t)) for t in study.tiers]), "total"), *rows),
+        (Row(("Patients, n", *[study.gate.count(keys.patients(t)) for t in study.tiers]), "total"), *rows),
         reading="Patients with at least one event from the day the tier began (per cent). Harm is kept apart from "
         "failure. Not adjusted: higher tiers are operations, and are given to other patients.",
         notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
@@ -210,10 +210,10 @@ def harm(study: Study) -> Section:
 
 
 def _harm_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> Cell:
-    key = counts.events(endpoint.name, tier, day)
+    key = keys.events(endpoint.name, tier, day)
     if not study.gate.knows(key):
         return numbers.ABSENT
-    return study.gate.count_and_share(key, counts.patients(tier))
+    return study.gate.count_and_share(key, keys.patients(tier))
 
 
 # ----------------------------------------------------------------------------------------------------------- crossover
@@ -229,9 +229,9 @@ def crossover(study: Study) -> Section:
     targets = [t for t in targets if (frame["to_tier"] == t).any()]
     rows = []
     for tier in study.tiers:
-        cells: list[Cell] = [study.gate.count(counts.patients(tier))]
+        cells: list[Cell] = [study.gate.count(keys.patients(tier))]
         for target in targets:
-            key = counts.crossover(tier, target)
+            key = keys.crossover(tier, target)
             possible = target == "none" or study.rank(target) > study.rank(tier)
             cells.append(_moved(study, key, tier) if study.gate.knows(key) else ("0" if possible else ""))
         rows.append(Row((study.protocol.tier(tier).label, *cells)))
@@ -250,4 +250,4 @@ def crossover(study: Study) -> Section:
 
 
 def _moved(study: Study, key: tuple[str, ...], tier: str) -> Cell:
-    return study.gate.count_and_share(key, counts.patients(tier))
+    return study.gate.count_and_share(key, keys.patients(tier))

@@ -82,7 +82,7 @@ def _walking(protocol: Protocol) -> Section:
         ),
         Bullets(tuple(limits)),
     )
-    return Section("methods-walking", "Walking", blocks)
+    return Section("methods-walking", "Walking tests", blocks)
 
 
 def _failure(protocol: Protocol) -> Section:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Row, Section, Shown, Table
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -24,9 +24,7 @@ def _ingest(study: Study) -> list[Table]:
         return []
     rows = []
     for name in frame["table_name"].to_list():
-        cells: list[Cell] = [
-            study.gate.count(counts.records(name, what)) for what in ("read", "accepted", "quarantined")
-        ]
+        cells: list[Cell] = [study.gate.count(keys.records(name, what)) for what in ("read", "accepted", "quarantined")]
         rows.append(Row((name.capitalize(), *cells)))
     return [
         Table(
@@ -53,7 +51,7 @@ def _rules(study: Study) -> list[Table | Callout]:
             (
                 row["reason"],
                 str(row["table_name"]).capitalize(),
-                study.gate.count(counts.rule(row["table_name"], row["rule"])),
+                study.gate.count(keys.rule(row["table_name"], row["rule"])),
             )
         )
         for row in broken.iter_rows(named=True)
@@ -104,7 +102,7 @@ def _checks(study: Study) -> list[Table]:
 def _open_checks(study: Study, frame: pl.DataFrame) -> Table:
     rows = [
         Row((row["meaning"], row["target"], "yes" if row["is_blocking"] else "no", row["verdict"],
-             study.gate.count(counts.check(row["check_name"]))))
+             study.gate.count(keys.check(row["check_name"]))))
         for row in frame.iter_rows(named=True)
     ]  # fmt: skip
     return Table(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol import Instrument, Threshold
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.dots import dot_panel
 from pipelines.reports.figures.marks import Point, Series
@@ -72,8 +72,8 @@ def _responder_point(study: Study, rows: pl.DataFrame, threshold: Threshold, tie
     if part.is_empty():
         return Point(place, None)
     row = part.row(0, named=True)
-    hits = counts.responders(row["outcome"], threshold.name, row["window"], tier)
-    base = counts.judged(row["outcome"], threshold.name, row["window"], tier, row["method"])
+    hits = keys.responders(row["outcome"], threshold.name, row["window"], tier)
+    base = keys.judged(row["outcome"], threshold.name, row["window"], tier, row["method"])
     share = study.gate.drawn_share(hits, base)
     n = study.gate.share(hits, base)
     if share is None:
@@ -126,8 +126,8 @@ def _responder_cell(study: Study, rows: pl.DataFrame, threshold: Threshold, tier
     if part.is_empty():
         return numbers.ABSENT
     row = part.row(0, named=True)
-    hits = counts.responders(row["outcome"], threshold.name, row["window"], tier)
-    base = counts.judged(row["outcome"], threshold.name, row["window"], tier, row["method"])
+    hits = keys.responders(row["outcome"], threshold.name, row["window"], tier)
+    base = keys.judged(row["outcome"], threshold.name, row["window"], tier, row["method"])
     share = study.gate.share(hits, base)
     return share if share.is_withheld else Shown(f"{study.gate.fraction(hits, base)}\u2002{share}")
 

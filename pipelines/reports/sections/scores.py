@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol import Instrument
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.figures.trajectories import trajectory_panel
@@ -101,4 +101,4 @@ def _mean(study: Study, rows: pl.DataFrame, tier: str, visit: str, digits: int) 
         return numbers.ABSENT
     row = part.row(0, named=True)
     text = f"{numbers.fixed(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits)})"
-    return study.gate.text(text, counts.seen(row["outcome"], visit, tier))
+    return study.gate.text(text, keys.seen(row["outcome"], visit, tier))

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome
-from pipelines.reports.sections.comparison import question_panels
+from pipelines.reports.sections.comparison import outcome_panels
 from pipelines.reports.sentences import estimate_text, question
 from pipelines.reports.study import Study
 
@@ -69,7 +69,7 @@ def _first_look(study: Study) -> str:
         for tier in study.tiers:
             mine = rows.filter(pl.col("tier") == tier) if rows.height else rows
             if mine.height:
-                shown = study.gate.number(mine["estimate"][0], 1, counts.seen(asked.outcome, asked.window, tier))
+                shown = study.gate.number(mine["estimate"][0], 1, keys.seen(asked.outcome, asked.window, tier))
                 parts.append(f"{shown} with {study.in_words(tier)}")
         if parts:
             return (
@@ -109,7 +109,7 @@ def _completeness(study: Study) -> str:
 
 
 def _share(study: Study, outcome: str, window: str, tier: str) -> float | None:
-    return study.gate.drawn_share(counts.observed(outcome, window, tier), counts.expected(outcome, window, tier))
+    return study.gate.drawn_share(keys.observed(outcome, window, tier), keys.expected(outcome, window, tier))
 
 
 def _lower(text: str) -> str:
@@ -216,15 +216,15 @@ def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review
     asked = [f for _, found in findings for f in found]
     items = [
         KeyFigure(
-            study.gate.count(counts.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers"
+            study.gate.count(keys.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers"
         )
     ]
     if asked:
         clear = sum(f.verdict == "clear" for f in asked)
         shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
-        items.append(
-            KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", "primary comparisons that may be shown")
-        )
+        if shown:
+            note = "primary comparisons that may be shown"
+            items.append(KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", note))
         items.append(KeyFigure(Shown(str(len(asked) - shown)), "withheld", "primary comparisons the data cannot carry"))
     items.append(KeyFigure(Shown(str(len(review))), "for review", "points below"))
     return KeyFigures(tuple(items))
@@ -232,10 +232,7 @@ def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review
 
 def _figure(study: Study) -> Figure | None:
     """The forest plots of the primary questions, for those who would rather look."""
-    primary = len(
-        [q for q in study.protocol.primary.outcomes if any(f.leading for f in of_outcome(study, q.outcome, q.window))]
-    )
-    panels = question_panels(study)[:primary]
+    panels = outcome_panels(study, study.protocol.primary.outcomes)
     if not panels:
         return None
     return Figure(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.study import BASELINE, Study
 
@@ -39,7 +39,7 @@ def _point(study: Study, rows: pl.DataFrame, tier: str, visit: str, place: int, 
     if part.is_empty():
         return Point(place, None)
     row = part.row(0, named=True)
-    key = counts.seen(row["outcome"], visit, tier)
+    key = keys.seen(row["outcome"], visit, tier)
     y, low, high = (study.gate.drawn(row[name], digits, key) for name in ("estimate", "ci_low", "ci_high"))
     return Point(place, y, low, high, study.gate.count(key))
 

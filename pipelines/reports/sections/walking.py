@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol import Instrument
-from pipelines.reports import counts, numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.figures.trajectories import trajectory_panel
-from pipelines.reports.gate import LEGEND, Drawn
+from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import curve_series, numbers_at_ticks
 from pipelines.reports.sections.trajectories import READING, series_in_words, tick, tier_series, visits_of
@@ -122,13 +122,13 @@ def _share(study: Study, rows: pl.DataFrame, outcome: str, tier: str, visit: str
     if part.is_empty():
         return Point(place, None)
     row = part.row(0, named=True)
-    hits, base = counts.at_limit(outcome, visit, tier), counts.seen(outcome, visit, tier)
-    share = study.gate.drawn_share(hits, base)
+    hits, base = keys.at_limit(outcome, visit, tier), keys.seen(outcome, visit, tier)
+    share = study.gate.drawn_percent(hits, base)
     if share is None:
         return Point(place, None, n=study.gate.count(base))
     scaled = [None if row[name] is None else 100 * row[name] for name in ("ci_low", "ci_high")]
     low, high = (study.gate.drawn(value, 0, base) if study.gate.is_exact(hits) else None for value in scaled)
-    return Point(place, Drawn(round(100 * share, 1)), low, high, study.gate.count(base))
+    return Point(place, share, low, high, study.gate.count(base))
 
 
 def _share_panel(study: Study, shares: Sequence[Series], visits: Sequence[str]) -> Panel:
@@ -223,7 +223,7 @@ def _stops(study: Study, instrument: Instrument, window: str) -> Table | None:
     for reason in (r for r in _REASONS if (rows["stop_reason"] == r).any()):
         label = "Reached the time limit" if reason == "time_limit" else reason.replace("_", " ").capitalize()
         body.append(Row((label, *[_stop(study, instrument.name, window, tier, reason) for tier in study.tiers])))
-    total = [study.gate.count(counts.stops(instrument.name, window, t)) for t in study.tiers]
+    total = [study.gate.count(keys.stops(instrument.name, window, t)) for t in study.tiers]
     return Table(
         _anchor("table-stops", instrument),
         f"Why walks ended at {study.window_label(window)}",
@@ -236,8 +236,8 @@ def _stops(study: Study, instrument: Instrument, window: str) -> Table | None:
 
 
 def _stop(study: Study, outcome: str, window: str, tier: str, reason: str) -> Cell:
-    key = counts.stops(outcome, window, tier, reason)
-    return study.gate.count_and_share(key, counts.stops(outcome, window, tier)) if study.gate.knows(key) else "0"
+    key = keys.stops(outcome, window, tier, reason)
+    return study.gate.count_and_share(key, keys.stops(outcome, window, tier)) if study.gate.knows(key) else "0"
 
 
 # --------------------------------------------------------------------------------------------------------- other tests
@@ -272,4 +272,4 @@ def _metres(study: Study, rows: pl.DataFrame, tier: str, visit: str) -> Cell:
     text = numbers.ABSENT
     if row["estimate"] is not None:
         text = f"{numbers.fixed(row['estimate'], 0)} ({numbers.interval(row['ci_low'], row['ci_high'], 0)})"
-    return study.gate.text(text, counts.seen(row["outcome"], visit, tier))
+    return study.gate.text(text, keys.seen(row["outcome"], visit, tier))

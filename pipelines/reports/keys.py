@@ -1,0 +1,85 @@
+"""The names under which counts of patients and records stand in the ledger, and under which sections ask for them.
+
+What the counts are and how they hang together is for `counts.py`.
+"""
+
+from pipelines.reports.suppression import Key
+
+ALL = "all"
+NONE = "none"
+MISSING = "missing"
+
+
+def patients(tier: str = ALL) -> Key:
+    """Patients whose first tier after enrolment this is."""
+    return ("patients", tier)
+
+
+def attrition(step: int, tier: str, what: str) -> Key:
+    """Episodes `excluded` at a step of the flow, or `remaining` after it."""
+    return ("attrition", str(step), tier, what)
+
+
+def characteristic(variable: str, level: str, tier: str) -> Key:
+    """Patients of a tier at one level of a covariate; the level `missing` counts those without a value."""
+    return ("characteristic", variable, level, tier)
+
+
+def seen(outcome: str, window: str, tier: str) -> Key:
+    """Patients with a value at a visit (or baseline)."""
+    return ("seen", outcome, window, tier)
+
+
+def at_limit(outcome: str, window: str, tier: str) -> Key:
+    """Patients who walked until the test's time limit."""
+    return ("at limit", outcome, window, tier)
+
+
+def expected(outcome: str, window: str, group: str) -> Key:
+    """Patients of a tier or site whose visit is due, from the completeness table."""
+    return ("expected", outcome, window, group)
+
+
+def observed(outcome: str, window: str, group: str) -> Key:
+    """Those of them who were seen."""
+    return ("observed", outcome, window, group)
+
+
+def responders(outcome: str, threshold: str, window: str, tier: str) -> Key:
+    """Patients who responded."""
+    return ("responders", outcome, threshold, window, tier)
+
+
+def judged(outcome: str, threshold: str, window: str, tier: str, method: str) -> Key:
+    """Patients counted in a share of responders."""
+    return ("judged", outcome, threshold, window, tier, method)
+
+
+def stops(outcome: str, window: str, tier: str, reason: str = ALL) -> Key:
+    """Walks that ended for a reason, or all walks."""
+    return ("stops", outcome, window, tier, reason)
+
+
+def events(endpoint: str, tier: str, upto_days: float) -> Key:
+    """Patients with the endpoint's event by a day."""
+    return ("events", endpoint, tier, f"{upto_days:g}")
+
+
+def crossover(tier: str, to: str) -> Key:
+    """Patients whose next tier this is; `none` where none followed."""
+    return ("crossover", tier, to)
+
+
+def records(table: str, what: str) -> Key:
+    """Rows of a release's file that were `read`, `accepted` or `quarantined`."""
+    return ("records", table, what)
+
+
+def rule(table: str, name: str) -> Key:
+    """Violations of a row rule."""
+    return ("rule", table, name)
+
+
+def check(name: str) -> Key:
+    """Rows that violate a check."""
+    return ("check", name)

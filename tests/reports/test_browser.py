@@ -1,0 +1,85 @@
+"""The page in a real browser: no accessibility violation, and nothing wider than a phone."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.protocol import Protocol
+from pipelines.reports import build_report, render_html
+
+pytestmark = pytest.mark.browser
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, large_cohort, protocol: Protocol) -> str:  # type: ignore[no-untyped-def]
+    path: Path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(render_html(build_report(large_cohort.read, protocol)), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright_api.Browser"]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with playwright_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_no_violation(browser: "playwright_api.Browser", address: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    page.close()
+    assert [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280, 1600])
+def test_the_page_never_scrolls_sideways(browser: "playwright_api.Browser", address: str, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(address)
+    reach = page.evaluate("document.documentElement.scrollWidth")
+    page.close()
+    assert reach <= width
+
+
+def test_labels_in_drawings_do_not_overlap_or_leave_the_drawing(
+    browser: "playwright_api.Browser", address: str
+) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address)
+    found = page.evaluate(OVERLAPS)
+    page.close()
+    assert found == []
+
+
+# pairs of texts in one drawing whose boxes overlap by more than a hair, and texts that leave their drawing
+OVERLAPS = """() => {
+  const found = [];
+  for (const svg of document.querySelectorAll('figure.drawing svg')) {
+    const frame = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim())
+      .map(t => [t.textContent.trim(), t.getBoundingClientRect()]);
+    for (const [text, box] of texts)
+      if (box.left < frame.left - 3 || box.right > frame.right + 3 ||
+          box.top < frame.top - 3 || box.bottom > frame.bottom + 3)
+        found.push([svg.getAttribute('aria-label').slice(0, 40), text, 'leaves the drawing']);
+    for (let i = 0; i < texts.length; i++) for (let j = i + 1; j < texts.length; j++) {
+      const [a, b] = [texts[i][1], texts[j][1]];
+      const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (x > 1.5 && y > 0.45 * Math.min(a.height, b.height))
+        found.push([svg.getAttribute('aria-label').slice(0, 40), texts[i][0], texts[j][0]]);
+    }
+  }
+  return found;
+}"""

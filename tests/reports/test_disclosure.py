@@ -1,0 +1,290 @@
+"""An attack on the report as a reader would make it: from printed tables alone, by integer programming.
+
+The attacker knows what anyone knows who reads the report: that levels add up to the tier's patients, that those left
+out and those remaining add up, that a stricter threshold is met by fewer, and what `<11`, `≈` and `–†` stand for. The
+relations below are written down here from the meaning of the tables, not taken from the code that withholds.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from scipy.optimize import LinearConstraint, milp
+
+from pipelines.protocol import Protocol
+from pipelines.reports import build_report, render_html
+from pipelines.reports.content import Document, Shown, Table, exhibits
+from pipelines.reports.figures import curves, marks, trajectories
+from pipelines.reports.figures.marks import Series
+from pipelines.reports.suppression import Decisions, Ledger
+
+Bounds = tuple[float, float]
+
+
+def read_cell(text: str) -> Bounds | None:
+    """What a printed cell says of its count."""
+    if text.startswith("<11"):
+        return (1, 10)
+    if text == "–†":
+        return (11, np.inf)
+    found = re.match(r"(≈?)([\d,]+)(?![.\d])", text)
+    if not found or "–" in text[:1]:
+        return None
+    value = int(found[2].replace(",", ""))
+    return (max(11, value - 2), value + 2) if found[1] else (value, value)
+
+
+class Attack:
+    """Counts with what the report says of them, and relations between them."""
+
+    def __init__(self) -> None:
+        self.bounds: dict[str, Bounds] = {}
+        self.rows: list[dict[str, int]] = []
+
+    def know(self, name: str, bounds: Bounds | None) -> str:
+        low, high = self.bounds.get(name, (0, np.inf))
+        if bounds is not None:
+            low, high = max(low, bounds[0]), min(high, bounds[1])
+        self.bounds[name] = (low, high)
+        return name
+
+    def add_up(self, total: str, *parts: str) -> None:
+        self.rows.append({total: -1} | dict.fromkeys(parts, 1))
+
+    def within(self, part: str, whole: str) -> str:
+        rest = self.know(f"{whole} without {part}", None)
+        self.add_up(whole, part, rest)
+        return rest
+
+    def around(self, target: str) -> tuple[list[str], list[dict[str, int]]]:
+        """The counts and relations that hang together with one count, leaving out what is known exactly."""
+        names, waiting, rows = {target}, [target], []
+        open_names = {n for n, (low, high) in self.bounds.items() if low != high}
+        for name in waiting:
+            for row in self.rows:
+                if name in row and row not in rows:
+                    rows.append(row)
+                    fresh = [n for n in row if n in open_names and n not in names]
+                    names |= set(fresh)
+                    waiting += fresh
+        return sorted({n for row in rows for n in row} | {target}), rows
+
+    def range_of(self, target: str) -> Bounds:
+        names, rows = self.around(target)
+        place = {name: k for k, name in enumerate(names)}
+        matrix = np.zeros((max(1, len(rows)), len(names)))
+        for line, row in enumerate(rows):
+            for name, coefficient in row.items():
+                matrix[line, place[name]] = coefficient
+        bounds = np.array([self.bounds[name] for name in names])
+        ends = []
+        for sign in (1, -1):
+            cost = np.zeros(len(names))
+            cost[place[target]] = sign
+            constraint = LinearConstraint(matrix, 0, 0)
+            solved = milp(
+                cost, constraints=constraint, bounds=(bounds[:, 0], bounds[:, 1]), integrality=np.ones(len(names))
+            )
+            assert solved.status in (0, 3), "the relations contradict what is printed"
+            ends.append(sign * float(solved.fun) if solved.status == 0 else np.inf)
+        return ends[0], ends[1]
+
+
+def table(document: Document, anchor: str) -> Table:
+    return next(e for e in exhibits(document.sections) if isinstance(e, Table) and e.anchor == anchor)
+
+
+def rows_of(printed: Table) -> Iterator[tuple[str, str, list[str]]]:
+    """Group, header and cells of each row."""
+    group = ""
+    for row in printed.rows:
+        if row.kind == "group":
+            group = str(row.cells[0])
+        else:
+            yield group, str(row.cells[0]), [str(cell) for cell in row.cells[1:]]
+
+
+def attack_on(document: Document, protocol: Protocol) -> tuple[Attack, list[str]]:
+    """The attacker's problem, and the counts worth attacking."""
+    attack = Attack()
+    tiers = [t.short_label for t in protocol.tiers]
+    characteristics = table(document, "table-1")
+    lines = list(rows_of(characteristics))
+    for tier, cell in zip(tiers, lines[0][2], strict=False):
+        attack.know(f"patients {tier}", read_cell(cell))
+    _levels(attack, lines[1:], protocol, tiers)
+    _flow(attack, table(document, "table-flow"), tiers)
+    _splits(attack, document, tiers)
+    _responders(attack, table(document, "table-responders"), protocol, tiers)
+    _completeness(attack, table(document, "table-completeness"), tiers)
+    targets = [n for n, b in attack.bounds.items() if b == (1, 10)]
+    return attack, targets
+
+
+def _levels(attack: Attack, lines: list[tuple[str, str, list[str]]], protocol: Protocol, tiers: list[str]) -> None:
+    labels = {level.capitalize() for c in protocol.covariates for level in c.levels}
+    booleans = {c.label for c in protocol.covariates if c.kind == "boolean"}
+    owner = ""
+    members: dict[str, list[str]] = {}
+    for _, header, cells in lines:
+        if header not in labels:
+            owner = header
+        for tier, cell in zip(tiers, cells, strict=False):
+            whole = f"patients {tier}"
+            if header in booleans:
+                attack.within(attack.know(f"{header} {tier}", read_cell(cell)), whole)
+            elif header in labels:
+                name = attack.know(f"{owner} {header} {tier}", read_cell(cell))
+                members.setdefault(f"{owner}|{tier}", []).append(name)
+    for key, names in members.items():
+        missing = attack.know(f"missing {key}", None)
+        attack.add_up(f"patients {key.split('|')[1]}", *names, missing)
+
+
+def _flow(attack: Attack, printed: Table, tiers: list[str]) -> None:
+    before: dict[str, str] = {}
+    for step, (_, header, cells) in enumerate(rows_of(printed)):
+        for tier, cell in zip(tiers, cells, strict=False):
+            name = attack.know(f"flow {step} {tier}", read_cell(cell))
+            if header.startswith("Left out"):
+                before[f"out {tier}"] = name
+            else:
+                if tier in before:
+                    attack.add_up(before[tier], before[f"out {tier}"], name)
+                before[tier] = name
+    for tier in tiers:
+        attack.add_up(before[tier], f"patients {tier}")
+
+
+def _splits(attack: Attack, document: Document, tiers: list[str]) -> None:
+    """Tables whose rows or columns add up: next tier, reasons for stopping, rows read."""
+    for (_, _, cells), tier in zip(rows_of(table(document, "table-crossover")), tiers, strict=False):
+        names = [attack.know(f"next {k} {tier}", read_cell(c)) for k, c in enumerate(cells[1:]) if c]
+        attack.add_up(f"patients {tier}", *names)
+    lines = list(rows_of(table(document, "table-stops-spwt")))
+    for k, tier in enumerate(tiers):
+        total = attack.know(f"walks {tier}", read_cell(lines[0][2][k]))
+        attack.add_up(total, *[attack.know(f"stop {h} {tier}", read_cell(c[k])) for _, h, c in lines[1:]])
+    for _, header, cells in rows_of(table(document, "table-ingest")):
+        read, accepted, refused = (attack.know(f"{header} {k}", read_cell(c)) for k, c in enumerate(cells))
+        attack.add_up(read, accepted, refused)
+
+
+def _responders(attack: Attack, printed: Table, protocol: Protocol, tiers: list[str]) -> None:
+    """Fractions `45/198`: responders lie within those counted, those counted within the tier; strict within loose."""
+    strictness = {"≥2 points better (MCID)": 2.0, "≥2.5 points better (SCB)": 2.5, "≥30": 30.0, "≥50": 50.0}
+    found: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    for group, header, cells in rows_of(printed):
+        for tier, cell in zip(tiers, cells, strict=False):
+            parts = cell.split("\u2002")[0].split("/")
+            hits = attack.know(f"hits {group} {tier}", read_cell(parts[0]))
+            if len(parts) == 2:
+                base = attack.know(f"counted {group} {header} {tier}", read_cell(parts[1]))
+                attack.within(hits, base)
+                attack.within(base, f"patients {tier}")
+            value = next((v for name, v in strictness.items() if group.startswith(name)), None)
+            if value is not None:
+                found.setdefault((tier, "percent" if value > 10 else "points"), []).append((value, hits))
+    for chain in found.values():
+        for (_, loose), (_, strict) in pairwise(sorted(set(chain))):
+            attack.within(strict, loose)
+
+
+def _completeness(attack: Attack, printed: Table, tiers: list[str]) -> None:
+    for group, header, cells in rows_of(printed):
+        for tier, cell in zip(tiers, cells, strict=False):
+            parts = cell.split("\u2002")[0].split("/")
+            if len(parts) == 2:
+                seen = attack.know(f"seen {group} {header} {tier}", read_cell(parts[0]))
+                due = attack.know(f"due {group} {header} {tier}", read_cell(parts[1]))
+                attack.within(seen, due)
+                attack.within(due, f"patients {tier}")
+
+
+def recovered(attack: Attack, targets: list[str]) -> list[str]:
+    """Small counts that are pinned to a single value from 1 to 10."""
+    ends = {name: attack.range_of(name) for name in targets}
+    return [name for name, (low, high) in ends.items() if low == high and 1 <= low <= 10]
+
+
+@pytest.fixture(scope="module")
+def gated(small_cohort, protocol: Protocol) -> Document:  # type: ignore[no-untyped-def]
+    return build_report(small_cohort.read, protocol)
+
+
+def test_the_attack_recovers_no_small_count_from_the_report(gated: Document, protocol: Protocol) -> None:
+    attack, targets = attack_on(gated, protocol)
+    assert len(targets) > 40, "the small cohort ought to have many small counts"
+    assert recovered(attack, targets) == []
+
+
+def test_the_attack_finds_no_remainder_of_one_to_ten(gated: Document, protocol: Protocol) -> None:
+    """Counts that the report prints nowhere: those not due, not seen, without a value."""
+    attack, _ = attack_on(gated, protocol)
+    remainders = [name for name in attack.bounds if " without " in name or name.startswith("missing")]
+    assert recovered(attack, remainders) == []
+
+
+def test_the_same_attack_recovers_counts_from_an_ungated_report(
+    small_cohort,  # type: ignore[no-untyped-def]
+    protocol: Protocol,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def only_small(ledger: Ledger) -> Decisions:
+        small = {k for k, c in ledger.counts.items() if c.role == "printed" and 1 <= c.value < ledger.minimum}
+        return Decisions(ledger, frozenset(small), frozenset(), frozenset())
+
+    monkeypatch.setattr(Ledger, "decide", only_small)
+    attack, targets = attack_on(build_report(small_cohort.read, protocol), protocol)
+    remainders = [name for name in attack.bounds if " without " in name]
+    assert len(recovered(attack, targets)) >= 5
+    assert len(recovered(attack, remainders)) >= 5
+
+
+def test_no_count_from_one_to_ten_is_printed_in_any_table(gated: Document) -> None:
+    """Bare counts in data cells; estimates have decimals, limits or a unit, and verdict tables count checks."""
+    exempt = {"table-verdicts", "table-checks", "table-withheld", "table-thresholds"}
+    for exhibit in exhibits(gated.sections):
+        if isinstance(exhibit, Table) and exhibit.anchor not in exempt:
+            for _, _, cells in rows_of(exhibit):
+                for cell in cells:
+                    found = re.match(r"≈?(\d+)(?=$| \(|/)", cell)
+                    assert not found or not 1 <= int(found[1]) <= 10, f"{exhibit.anchor} prints a small count"
+
+
+def test_numbers_under_figures_keep_the_rule_too(
+    small_cohort,  # type: ignore[no-untyped-def]
+    protocol: Protocol,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[str] = []
+
+    def listen(ax: Axes, series: Sequence[Series], *args: object, **options: object) -> None:
+        drawn.extend(p.n.text for one in series for p in one.points if p.n is not None)
+        marks.numbers_below(ax, series, *args, **options)  # type: ignore[arg-type]
+
+    for module in (trajectories, curves):
+        monkeypatch.setattr(module, "numbers_below", listen)
+    build_report(small_cohort.read, protocol)
+    found = [int(text.strip("≈").replace(",", "")) for text in drawn if text.strip("≈").replace(",", "").isdigit()]
+    assert len(found) > 50
+    assert not [n for n in found if 1 <= n <= 10]
+
+
+def test_shown_numbers_are_made_by_the_gate_or_count_no_patients(gated: Document) -> None:
+    """A data cell that holds a figure is `Shown`; plain strings are words, protocol texts, or the figure 0."""
+    for exhibit in exhibits(gated.sections):
+        if isinstance(exhibit, Table) and exhibit.source != "protocol":
+            for row in exhibit.rows:
+                for cell, column in zip(row.cells[1:], exhibit.columns[1:], strict=False):
+                    if row.kind != "group" and not isinstance(cell, Shown) and column.align != "left":
+                        assert cell in ("", "0", "–") or re.fullmatch(r"[−\d.]+", cell), exhibit.anchor
+
+
+def test_no_patient_and_no_episode_is_named(gated: Document, small_cohort) -> None:  # type: ignore[no-untyped-def]
+    page = render_html(gated)
+    subjects = small_cohort.tables["analysis.subjects"]
+    assert not any(name in page for column in ("patient_id", "episode_id") for name in subjects[column].to_list())
