@@ -337,13 +337,14 @@ class _Suppressor:
         return list(exposed)
 
     def _hide(self, key: Key) -> None:
-        """Round a printed count, or withhold a rounded one."""
-        if key in self.rounded:
+        """Round a printed count; withhold one that is rounded already, or would look small if it were."""
+        value, minimum = self.ledger.counts[key].value, self.ledger.minimum
+        if key in self.rounded or round_count(value) < minimum:
             self.withheld.add(key)
-            self.unknown[key] = (self.ledger.minimum, math.inf)
+            self.unknown[key] = (minimum, math.inf)
         else:
             self.rounded.add(key)
-            self.unknown[key] = _when_rounded(self.ledger.counts[key].value, self.ledger.minimum)
+            self.unknown[key] = _when_rounded(value, minimum)
 
     def _candidate(self, relations: Iterable[int]) -> Key | None:
         """The least important count of these relations that is still printed, exact ones before rounded ones."""

@@ -45,7 +45,9 @@ def test_a_single_small_count_takes_the_smallest_neighbour_with_it() -> None:
 def test_rounding_that_would_not_help_becomes_withholding() -> None:
     # 24 = 4 + 20: about 20 means 18 to 22, but the small count is at most 6 then; 24 - 18 = 6 and 24 - 22 = 2: enough.
     assert states(row(24, 4, 20).decide(), 2) == ["small", "rounded"]
-    # 21 = 10 + 11: about 10 means 11 or 12 (it is not small), so the other would be 9 or 10: it must go altogether.
+    # 26 = 4 + 22 is helped by rounding; 30 = 10 + 20 is not: about 20 means 18 to 22, but 30 - 18 is no small count,
+    # so the other would be 8 to 10. And 11 is never rounded, as about 10 would look small.
+    assert states(row(30, 10, 20).decide(), 2) == ["small", "withheld"]
     assert states(row(21, 10, 11).decide(), 2) == ["small", "withheld"]
 
 
