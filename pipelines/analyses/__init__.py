@@ -10,7 +10,8 @@ from pipelines.analyses import hazards, incidence, ladder, overlap, responders, 
 from pipelines.analyses.balance import balance
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
-from pipelines.analyses.gate import diagnostics
+from pipelines.analyses.diagnostics import diagnostics
+from pipelines.analyses.distributions import parametric_fits
 from pipelines.analyses.registry import Analysis, Tables, analysis, in_order, run_analyses
 from pipelines.analyses.repeated import repeated_means
 from pipelines.analyses.rows import stacked
@@ -61,7 +62,7 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "cumulative_incidence",
-            [SUBJECTS, TIMES],
+            [SUBJECTS, TIMES, GATE],
             incidence.cumulative_incidence,
             "Aalen-Johansen with death competing, log-log limits, infinitesimal-jackknife variance.",
         ),
@@ -100,6 +101,19 @@ ANALYSES: dict[str, Analysis] = dict(
             [SUBJECTS],
             overlap.propensity_overlap,
             "Histogram of the preference score (Walker 2013) by arm.",
+        ),
+        analysis(
+            "treatment_choice",
+            [SUBJECTS],
+            overlap.treatment_choice,
+            "Multinomial logistic regression of the tier on case mix; descriptive, no ranking.",
+        ),
+        analysis(
+            "parametric_fits",
+            [SUBJECTS, TIMES, GATE],
+            parametric_fits,
+            "Weibull, log-normal and log-logistic accelerated failure time models compared by AIC.",
+            full=True,
         ),
         analysis(
             "missing_patterns",
@@ -147,6 +161,7 @@ ANALYSES: dict[str, Analysis] = dict(
             [
                 SUBJECTS,
                 SCORES,
+                GATE,
                 "results.contrasts",
                 "results.trajectories",
                 "results.hazard_ratios",

@@ -1,7 +1,7 @@
 """Standardised differences between the arms of each contrast, unweighted and weighted.
 
 Belongs here: `results.balance`, on the terms of the propensity model and on those it leaves out (squares of numbers,
-products of two covariates). Does not belong here: verdicts on it (`gate`).
+products of two covariates). Does not belong here: verdicts on it (`comparability`).
 """
 
 import polars as pl

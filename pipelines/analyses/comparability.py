@@ -1,7 +1,7 @@
 """Whether the arms of a contrast can be compared at all: balance, sample size after weighting, the negative control.
 
 Belongs here: the checks of `results.diagnostics` that look at the contrast as a whole. Does not belong here: checks of
-one outcome (`gate`), or balance itself (`balance`).
+one outcome (`diagnostics`), or balance itself (`balance`).
 
 Overlap weights balance what their model holds exactly, so the checks look at what it leaves out: squares of numbers,
 products of two covariates, variances, whole distributions. Among some two hundred such terms a few stand out by chance

@@ -14,6 +14,7 @@ from functools import partial
 import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
+from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
@@ -60,13 +61,16 @@ def imputed_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 
 
 def tipping_points(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """The smallest shift of the tier's missing values at which the primary conclusion falls, by contrast."""
+    """The smallest shift of the tier's missing values at which the primary conclusion falls, by contrast shown."""
+    gate = Gate(tables["results.diagnostics"])
     pieces = []
     for completed in completed_scores(tables, protocol, protocol.primary.outcomes):
         instrument = protocol.instrument(completed.asked.outcome)
         unit = instrument.between_group_threshold or (instrument.maximum - instrument.minimum) / 10
         for contrast in protocol.contrasts:
-            if not completed.imputations.frames or smallest_arm(completed.imputations.frames[0], contrast) == 0:
+            frames = completed.imputations.frames
+            is_withheld = gate.reason(contrast.name, completed.asked.outcome, completed.asked.window) is not None
+            if is_withheld or not frames or smallest_arm(frames[0], contrast) == 0:
                 continue
             shifted = delta_adjusted(
                 completed.imputations,

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects
+from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import CAUSES, described_endpoints, endpoint_rows, in_ladder_order, not_estimable, stacked
-from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
 from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
 from pipelines.models import competing_risks, survival
 from pipelines.models.competing_risks import cumulative_incidence as aalen_johansen
@@ -35,16 +36,28 @@ def cumulative_incidence(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 
 
 def _weighted(tables: Tables, times: pl.DataFrame, protocol: Protocol) -> Iterator[pl.DataFrame]:
-    """The curves of each contrast's own endpoint, its arms weighted to their overlap (weights held fixed)."""
+    """The curves of each contrast's own endpoint, its arms weighted to their overlap (weights held fixed).
+
+    A contrast that is withheld has one row an arm and cause that says so.
+    """
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    gate = Gate(tables["results.diagnostics"])
     for weighted in weighted_contrasts(subjects, protocol):
-        if weighted.propensity.model is None or weighted.contrast.endpoint is None:
+        contrast = weighted.contrast
+        if weighted.propensity.model is None or contrast.endpoint is None:
             continue
-        endpoint = protocol.endpoint(weighted.contrast.endpoint)
-        outcome = endpoint_rows(times, endpoint).select("episode_id", "time_days", "status")
-        rows = weighted.with_outcome(outcome).with_columns(weight=weighted.propensity.weights)
-        labels = {"endpoint": endpoint.name, "weighting": OVERLAP, "contrast": weighted.contrast.name}
-        curves = incidence_curves(rows, protocol, "weight")
+        endpoint = protocol.endpoint(contrast.endpoint)
+        labels = {"endpoint": endpoint.name, "weighting": OVERLAP, "contrast": contrast.name}
+        why = gate.reason(contrast.name, endpoint.name, None)
+        if why is None:
+            outcome = endpoint_rows(times, endpoint).select("episode_id", "time_days", "status")
+            rows = weighted.with_outcome(outcome).with_columns(weight=weighted.propensity.weights)
+            curves = incidence_curves(rows, protocol, "weight")
+        else:
+            arms = [(tier, cause) for tier in (contrast.reference, contrast.tier) for cause in CAUSES.values()]
+            curves = pl.DataFrame(arms, schema=["tier", "cause"], orient="row").with_columns(
+                status=pl.lit(WITHHELD), reason=pl.lit(why)
+            )
         yield curves.with_columns(pl.lit(value).alias(name) for name, value in labels.items())
 
 

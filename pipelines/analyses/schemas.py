@@ -210,6 +210,26 @@ TABLES: dict[str, ResultTable] = {
             df=(pl.Int64, "Degrees of freedom"),
         ),
         _table(
+            "parametric_fits",
+            "Parametric models of time to each contrast's endpoint",
+            "endpoint contrast distribution estimate log_std_error ci_low ci_high p_value log_likelihood aic "
+            "status reason",
+            distribution=(pl.String, "Distribution of the time"),
+            estimate="Time ratio: above 1 the event comes later in the tier",
+            log_std_error=(pl.Float64, "Standard error of the logarithm of the time ratio"),
+            log_likelihood=(pl.Float64, "Log-likelihood at the maximum"),
+            aic=(pl.Float64, "Akaike's information criterion; the smallest fits best"),
+        ),
+        _table(
+            "treatment_choice",
+            "Who gets what: one model of the choice among all tiers (descriptive)",
+            "tier reference term estimate log_std_error ci_low ci_high status reason",
+            reference="First tier of the ladder with patients",
+            term=(pl.String, "Characteristic before the tier began"),
+            estimate="Odds ratio of the tier over the reference",
+            log_std_error=(pl.Float64, "Standard error of the logarithm of the odds ratio"),
+        ),
+        _table(
             "contrasts",
             "Differences between neighbouring tiers",
             f"outcome window method population strategy variance tier reference {_NUMBERS} p_value p_adjusted subjects "

@@ -21,6 +21,7 @@ from pipelines.protocol import PrimaryOutcome, Protocol
 
 AIPW = "doubly robust (AIPW), complete cases"
 COMPLETE = "propensity-weighted, complete cases"
+COMPLETE_BY_SITE = "propensity-weighted, complete cases, clustered by site"
 TRIMMED = "propensity-weighted, trimmed to scores of at least 0.05, complete cases"
 BY_SITE = "ANCOVA, covariate-adjusted, clustered by site"
 STANDARDISED = "standardised by logistic regression, complete cases"
@@ -60,8 +61,9 @@ def _of_scores(
     clustered = ancova(pair, "value", baseline, "tier", others, cluster="site_id")
     yield of_contrast(clustered, weighted, labels | {"method": BY_SITE}, "ate")
     complete = weights(pair, "tier", covariates, OVERLAP)
-    found = effects(complete, pair, "value").filter(pl.col("variance") == ESTIMATED)
-    yield of_contrast(found, weighted, labels | {"method": COMPLETE}, OVERLAP)
+    for method, cluster in ((COMPLETE, None), (COMPLETE_BY_SITE, "site_id")):
+        found = effects(complete, pair, "value", cluster=cluster).filter(pl.col("variance") == ESTIMATED)
+        yield of_contrast(found, weighted, labels | {"method": method}, OVERLAP)
     everyone = weights(pair, "tier", covariates, "ate")
     if everyone.model is not None:
         kept, left = usable(pair.filter(trim(everyone).kept), protocol)

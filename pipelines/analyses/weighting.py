@@ -1,7 +1,7 @@
 """Propensity weights of each contrast: one model a contrast, fitted once on its two arms, before any outcome is seen.
 
 Belongs here: the rows, the terms and the weights of a contrast's propensity model, and weights for visits that did not
-take place. Does not belong here: balance tables and the gate (`balance`, `gate`), effects on an outcome.
+take place. Does not belong here: balance and verdicts on it (`balance`, `comparability`), effects.
 
 A contrast stratified by the protocol gets the interactions of its strata with every other covariate, so that its
 strata are balanced each on its own; where a stratum is too small for that, main effects only. The rung is recorded.
