@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "assets": ROOMS | FOUNDATION,
     "console": set(),
     **{room: FOUNDATION | FRIENDS.get(room, set()) for room in ROOMS},
-    **{part: FOUNDATION for part in FOUNDATION},
+    **dict.fromkeys(FOUNDATION, FOUNDATION),
     "models": set(),
 }
 
