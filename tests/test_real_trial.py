@@ -1,4 +1,4 @@
-"""The figures of a real trial (Ashar et al. 2022) must come out of the analyses.
+"""The figures of a real trial (Ashar et al. 2022) must come out of the whole job.
 
 Expected numbers: means, standard deviations and responders as published; ANCOVA as computed by R 4.2.2 (lm with
 sandwich 3.0.2, HC3; pain ~ baseline + arm and ODI ~ baseline + arm, reference usual care). Needs the trial's table
@@ -6,16 +6,19 @@ from the folder shared beside the checkout, and skips without it.
 """
 
 import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 import pytest
 
-from pipelines.analyses import analyse
-from pipelines.protocol import load_protocol
+from pipelines.analyses import ANALYSES
+from pipelines.warehouse import open_warehouse
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent
 
 
 def _helper(name: str) -> ModuleType:
@@ -29,17 +32,47 @@ def _helper(name: str) -> ModuleType:
 
 
 trial = _helper("real_trial")
-pytestmark = pytest.mark.skipif(not trial.is_present(), reason=trial.ABSENT)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not trial.is_present(), reason=trial.ABSENT)]
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """The trial through `lss run`, the same job as every release."""
+
+    snapshot: Path
+    report: Path
+    pdf: Path
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
-    """The result tables of the trial: release folder, ingest, SQL and analyses, unchanged."""
+def run(lss: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> TrialRun:
     folder = tmp_path_factory.mktemp("trial")
-    protocol = load_protocol(trial.PROTOCOL)
-    release = trial.write_release(folder / "release")
-    frames = _helper("whole_job").derived_frames(release, protocol, folder / "trial.duckdb")
-    return analyse(frames, protocol)
+    done = lss("run", trial.write_release(folder / "release"), "--protocol", trial.PROTOCOL, home=folder / "home")
+    assert done.code == 0, done.err
+    return TrialRun(done.path("snapshot"), done.path("report"), done.path("pdf"))
+
+
+@pytest.fixture(scope="module")
+def results(run: TrialRun) -> dict[str, pl.DataFrame]:
+    """The result tables of the published snapshot."""
+    with open_warehouse(run.snapshot, read_only=True) as snapshot:
+        return {name: snapshot.read(f"results.{name}") for name in ANALYSES}
+
+
+def test_the_report_suppresses_what_is_small_and_says_what_does_not_apply(run: TrialRun) -> None:
+    """Five patients of usual care were nearly free of pain: a count that may not be shown."""
+    text = run.report.read_text(encoding="utf-8")
+    assert "&lt;11" in text
+    assert ">5 (10" not in text
+    assert "ot applicable" in text
+    assert run.pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_no_check_failed_and_those_without_rows_did_not_pass(run: TrialRun) -> None:
+    with open_warehouse(run.snapshot, read_only=True) as snapshot:
+        checks = snapshot.read("quality.checks")
+    assert set(checks["verdict"]) == {"passed", "not applicable"}
+    assert checks.filter(verdict="passed")["rows_examined"].min() > 0
 
 
 def test_pain_after_treatment_is_as_published(results: dict[str, pl.DataFrame]) -> None:
