@@ -32,6 +32,13 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## run the whole job on the bundled synthetic release and print where the report is
 	@$(BIN)/lss demo
 
+notebooks: $(STAMP)  ## run the notebooks on the sample's snapshot and render them as pages in lss-home/notebooks
+	@test -e lss-home/snapshots/sample/lss-ladder.duckdb || $(BIN)/lss demo
+	@LSS_HOME=$(CURDIR)/lss-home $(BIN)/jupyter-nbconvert --log-level WARN --execute --KernelManager.transport=ipc \
+	  --to html --TemplateExporter.extra_template_basedirs=notebooks --template page \
+	  --output-dir lss-home/notebooks notebooks/*.ipynb
+	@echo "notebooks: $(CURDIR)/lss-home/notebooks"
+
 check: $(STAMP)  ## the quick inner loop: lint, types and unit tests
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/sqlfluff lint --nofail sql >/dev/null
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not java and not postgres"

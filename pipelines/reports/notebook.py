@@ -35,16 +35,19 @@ class Output:
         return self.words
 
 
-def opening(study: Study) -> Output:
+def opening(study: Study | None = None) -> Output:
     """Which release and protocol the notebook reads; brings the fonts and styles that all later outputs use."""
-    release = study.release_fact("release") or "unnamed release"
-    protocol = f"{study.protocol.name} {study.protocol.version}"
-    said = f"Release {release}, protocol {protocol}."
     # Jupyter styles tables and paragraphs itself; repeating the class makes our rules weigh more than its own
-    scoped = html.stylesheet().replace(":root {", "& {").replace("body {", "& {")
+    scoped = "tbody tr { background: none }\n" + html.stylesheet().replace(":root {", "& {").replace("body {", "& {")
     style = f"<style>{html.font_faces()}\n.{_SCOPE}.{_SCOPE}.{_SCOPE} {{\n{scoped}\n}}</style>"
-    card = f'<p class="kicker">{escape(said)}</p><p class="notice">{escape(NOTICE)}</p>'
-    return Output(style + card, f"{said} {NOTICE}")
+    said = _said(study) if study else ""
+    card = f'<p class="kicker">{escape(said)}</p>' if said else ""
+    return Output(f'{style}{card}<p class="notice">{escape(NOTICE)}</p>', f"{said} {NOTICE}".strip())
+
+
+def _said(study: Study) -> str:
+    release = study.release_fact("release") or "unnamed release"
+    return f"Release {release}, protocol {study.protocol.name} {study.protocol.version}."
 
 
 def show(*parts: Section | Block, only: Literal["figures", "tables"] | None = None) -> Output:

@@ -1,0 +1,66 @@
+"""The notebooks run from top to bottom on the sample release, show no patient, and are committed without outputs."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+import pytest
+
+from pipelines.resources import sample_release
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def test_there_is_a_notebook_for_each_of_the_five_questions() -> None:
+    assert [path.name[0] for path in NOTEBOOKS] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_tells_a_story_with_short_cells_and_ends_in_exercises(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    told = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert re.search(r"^## Exercises$", told, re.MULTILINE)
+    assert "association" in told
+    longest = max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code")
+    assert longest <= 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_on_the_sample_release_and_shows_no_patient(
+    path: Path, sample_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSS_HOME", str(sample_run.home.path))
+    for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}})
+    client.execute()  # raises where a cell fails
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [output for output in outputs if output.output_type in ("execute_result", "display_data")]
+    assert shown
+    said = json.dumps(outputs, ensure_ascii=False)
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    words = set(re.findall(r"[\w-]+", said))
+    assert words.isdisjoint(_patients())
+
+
+def _patients() -> set[str]:
+    with (sample_release() / "patients.csv").open(encoding="utf-8", newline="") as file:
+        names = {row["patient_id"] for row in csv.DictReader(file)}
+    assert len(names) > 100
+    return names
