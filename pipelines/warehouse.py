@@ -28,7 +28,9 @@ def _open(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection:
         "autoload_known_extensions": False,
     }
     try:
-        return duckdb.connect(str(path), read_only=read_only, config=settings)
+        connection = duckdb.connect(str(path), read_only=read_only, config=settings)
+        connection.execute("SET enable_progress_bar = false")  # it would print among our lines, and in notebooks
+        return connection
     except duckdb.Error as error:
         name = Path(path).name
         raise WarehouseError(f"the warehouse {name} cannot be opened ({type(error).__name__})") from None
