@@ -1,5 +1,9 @@
 """Publishing replaces a whole snapshot by a whole one, and readers see what is published now."""
 
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -98,3 +102,41 @@ def test_an_unpublished_release_is_refused_with_the_command_that_mends_it(home: 
         open_snapshot(home, "spring")
     with pytest.raises(ReleaseError, match="no release of that name"):
         open_snapshot(home, "winter")
+
+
+PUBLISHER = """
+import sys
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+import polars as pl
+from pipelines.releases import Home
+from pipelines.releases.publish import publish
+from pipelines.warehouse import open_warehouse
+home = Home(Path(sys.argv[1]))
+with open_warehouse(home.working_file("spring", "lss-1")) as warehouse:
+    for value in range(1, 100_000):
+        warehouse.write("results.answer", pl.DataFrame({"value": [value] * 20_000}))
+        publish(warehouse, home, "spring", "lss-1")
+        print(value, flush=True)
+"""
+
+
+def test_killed_at_any_moment_of_publishing_the_snapshot_is_whole(home: Home) -> None:
+    path = _publish(home, 0)
+    moments = random.Random(11)
+    for _ in range(8):
+        command = [sys.executable, "-c", PUBLISHER, str(home.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()  # it publishes again and again from here on
+            time.sleep(moments.uniform(0, 0.15))
+            process.kill()
+        with open_warehouse(path, read_only=True) as snapshot:
+            found = snapshot.read("results.answer")
+            assert found.height == 20_000
+            assert found["value"].n_unique() == 1
+        clean_up(home, "spring")
+        assert list(path.parent.glob(f"*{PARTIAL}*")) == []
