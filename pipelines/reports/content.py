@@ -41,6 +41,7 @@ _MARK = re.compile(r"\*\*(?P<strong>.+?)\*\*|\[(?P<label>[^\]]+)\]\(#(?P<target>
 
 def spans(text: str) -> tuple[Span, ...]:
     """Split wording with the two marks in use, `**strong**` and `[label](#anchor)`, into runs of one style."""
+    text = text.replace(" %", "\u202f%")  # a number and its sign stay on one line
     runs: list[Span] = []
     last = 0
     for mark in _MARK.finditer(text):

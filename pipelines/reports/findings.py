@@ -129,6 +129,24 @@ def hazards_of(study: Study, contrast: Contrast) -> Finding:
     return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, last)))
 
 
+def times_of(study: Study, contrast: Contrast) -> Finding:
+    """Difference in time lost to a contrast's endpoint up to the last horizon, which carries the protocol's test."""
+    finding = Finding(contrast, str(contrast.endpoint), "", None, None)
+    rows = study.snapshot.rows(
+        "results.restricted_times", endpoint=contrast.endpoint, measure="difference", cause="event"
+    )
+    mine = rows.filter(_is_of(contrast)) if rows.height else rows
+    if mine.is_empty() or contrast.endpoint is None:
+        return finding
+    last = max(mine["tau_days"].to_list())
+    named = mine.filter(pl.col("tau_days") == last).with_columns(
+        method=pl.col("adjustment"), measure=pl.lit("difference in time lost")
+    )
+    finding = _finding(named, contrast, contrast.endpoint, f"{last:g} days", measures=("difference in time lost",))
+    horizon = max(counts.horizons(study.protocol.endpoint(contrast.endpoint), study.protocol))
+    return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, horizon)))
+
+
 def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:
     return key(finding.contrast.tier), key(finding.contrast.reference)
 

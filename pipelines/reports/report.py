@@ -8,6 +8,7 @@ from pipelines.reports.content import Block, Document, Facts, Figure, Section, T
 from pipelines.reports.sections import (
     cohort,
     comparison,
+    diagnostics,
     failure,
     methods,
     quality,
@@ -35,7 +36,7 @@ _PARTS = (
     comparison.comparisons,
     failure.harm,
     failure.crossover,
-    comparison.withheld,
+    diagnostics.withheld,
     quality.quality,
     methods.methods,
     methods.target_trials,
@@ -53,7 +54,7 @@ def build_report(read: Read, protocol: Protocol) -> Document:
     """
     study = Study(read, protocol)
     sections = numbered(tuple(part(study) for part in _PARTS))
-    release = study.release_fact("release") or "unnamed release"
+    release = study.release_fact("release") or "unnamed"
     return Document(
         title=protocol.title,
         subtitle=f"Report to the quality committee, release {release}",

@@ -25,10 +25,16 @@ def estimate_text(study: Study, found: Estimate, outcome: str) -> str:
     """An estimate with its limits: `−0.9 (−1.4 to −0.4)`; incidence differences in percentage points."""
     if found.value is None:
         return numbers.ABSENT
-    digits = _telling_digits(found, 2 if found.is_ratio else digits_of(study, outcome))
+    digits = _telling_digits(found, _usual_digits(study, found, outcome))
     scale = _scale(found)
     value = numbers.fixed(scale * found.value, min(digits, 2))
     return f"{value} ({numbers.interval(found.low, found.high, digits, scale)})"
+
+
+def _usual_digits(study: Study, found: Estimate, outcome: str) -> int:
+    if found.measure == "difference in time lost":
+        return 0
+    return 2 if found.is_ratio else digits_of(study, outcome)
 
 
 def _scale(found: Estimate) -> float:
@@ -81,6 +87,8 @@ def _direction(found: Estimate) -> str:
     is_up = found.value is not None and found.value > found.neutral
     if found.measure == "distance ratio":
         return "farther" if is_up else "less far"
+    if found.measure == "difference in time lost":
+        return "longer" if is_up else "shorter"
     return "higher" if is_up else "lower"
 
 
@@ -92,6 +100,8 @@ def _in_units(study: Study, finding: Finding, found: Estimate) -> str:
 def _unit(study: Study, finding: Finding, found: Estimate) -> str:
     if found.measure == "incidence difference":
         return " percentage points"
+    if found.measure == "difference in time lost":
+        return " days"
     if found.is_ratio:
         return " times" if found.measure == "distance ratio" else ""
     known = {i.name: i.unit for i in study.protocol.instruments}

@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from pipelines.protocol import Protocol, load_protocol
+from pipelines.reports import build_report
+from pipelines.reports.content import Document
 from pipelines.resources import default_protocol_file
 
 Read = Callable[[str], pl.DataFrame]
@@ -270,6 +272,8 @@ class Cohort:
         self.tables["results.stop_reasons"] = self._stop_reasons()
         self.tables["results.cumulative_incidence"] = self._incidence()
         self.tables["results.contrasts"] = self._contrasts()
+        self.tables["results.restricted_times"] = self._times_lost()
+        self.tables["results.hazard_ratios"] = self._hazard_ratios()
         self.tables["results.diagnostics"] = self._diagnostics()
         self.tables["results.balance"] = self._balance()
         self.tables["results.log_rank"] = pl.DataFrame(
@@ -467,6 +471,38 @@ class Cohort:
         schema = {"contrast": pl.String, "reason": pl.String}
         return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=schema)
 
+    def _times_lost(self) -> pl.DataFrame:
+        """Differences in time lost: 30 days less in every tier, 40 before adjustment; Holm keeps two of four."""
+        rows: list[dict[str, Any]] = []
+        for k, contrast in enumerate(self.protocol.contrasts):
+            for adjustment, weighting, variance, value in (
+                ("unadjusted", "unweighted", "model", -40.0),
+                ("propensity weights", "overlap", "weights estimated", -30.0),
+            ):
+                rows.append({
+                    "endpoint": contrast.endpoint, "tier": contrast.tier, "reference": contrast.reference,
+                    "weighting": weighting, "tau_days": 730.0, "measure": "difference", "cause": "event",
+                    "estimate": value, "std_error": 10.0, "ci_low": value - 20, "ci_high": value + 20, "p_value": 0.003,
+                    "p_adjusted": [0.01, 0.04, 0.2, 0.3][k % 4] if weighting == "overlap" else None,
+                    "contrast": contrast.name, "adjustment": adjustment, "variance": variance, "subjects": 100,
+                    "status": "estimable", "reason": None,
+                })  # fmt: skip
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _hazard_ratios(self) -> pl.DataFrame:
+        rows: list[dict[str, Any]] = []
+        for contrast in self.protocol.contrasts:
+            for adjustment, value in (("unadjusted", 0.6), ("covariates", 0.7)):
+                rows.append({
+                    "endpoint": contrast.endpoint, "view": "index", "model": "cause-specific", 
+                    "weighting": "unweighted",
+                    "variance": "robust", "term": "tier", "tier": contrast.tier, "reference": contrast.reference,
+                    "estimate": value, "log_std_error": 0.1, "ci_low": value / 1.2, "ci_high": value * 1.2,
+                    "p_value": 0.001, "subjects": 100, "events": 40, "status": "estimable", "reason": None,
+                    "contrast": contrast.name, "adjustment": adjustment,
+                })  # fmt: skip
+        return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"reason": pl.String})
+
     def _diagnostics(self) -> pl.DataFrame:
         rows = []
         for contrast in self.protocol.contrasts:
@@ -532,6 +568,18 @@ def large_cohort() -> Cohort:
 def small_cohort() -> Cohort:
     """Three hundred patients: much is small."""
     return Cohort(300)
+
+
+@pytest.fixture(scope="session")
+def large_document(large_cohort: Cohort, protocol: Protocol) -> Document:
+    """The report of the large cohort."""
+    return build_report(large_cohort.read, protocol)
+
+
+@pytest.fixture(scope="session")
+def small_document(small_cohort: Cohort, protocol: Protocol) -> Document:
+    """The report of the small cohort."""
+    return build_report(small_cohort.read, protocol)
 
 
 @pytest.fixture(scope="session")

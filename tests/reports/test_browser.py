@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.protocol import Protocol
-from pipelines.reports import build_report, render_html
+from pipelines.reports import render_html
+from pipelines.reports.content import Document
 
 pytestmark = pytest.mark.browser
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -17,9 +17,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory, large_cohort, protocol: Protocol) -> str:  # type: ignore[no-untyped-def]
+def address(tmp_path_factory: pytest.TempPathFactory, large_document: Document) -> str:
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render_html(build_report(large_cohort.read, protocol)), encoding="utf-8")
+    path.write_text(render_html(large_document), encoding="utf-8")
     return path.as_uri()
 
 

@@ -15,8 +15,8 @@ from pipelines.reports.pdf import column_widths
 
 
 @pytest.fixture(scope="module")
-def document(large_cohort, protocol: Protocol) -> Document:  # type: ignore[no-untyped-def]
-    return build_report(large_cohort.read, protocol)
+def document(large_document: Document) -> Document:
+    return large_document
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,8 @@ CAUSAL = re.compile(
 
 
 @pytest.fixture(scope="module")
-def document(large_cohort, protocol: Protocol) -> Document:  # type: ignore[no-untyped-def]
-    return build_report(large_cohort.read, protocol)
+def document(large_document: Document) -> Document:
+    return large_document
 
 
 def words(section: Section) -> list[str]:
@@ -116,8 +116,24 @@ def test_findings_agree_with_the_rows_they_come_from(document: Document, large_c
         (pl.col("outcome") == "nrs_leg") & pl.col("is_primary") & (pl.col("contrast") == "esi_vs_conservative")
     ).row(0, named=True)
     sentence = next(text for text in document.summary.found if text.startswith("**Leg pain"))
-    told = f"{lead['estimate']:.1f} points, 95 % CI {lead['ci_low']:.1f} to {lead['ci_high']:.1f}".replace("-", "−")
+    told = f"{lead['estimate']:.1f} points, 95\u202f% CI {lead['ci_low']:.1f} to {lead['ci_high']:.1f}".replace(
+        "-", "−"
+    )
     assert told in plain(sentence)
+
+
+def test_time_lost_leads_for_later_operations_with_its_own_holm_test(document: Document) -> None:
+    sentence = next(text for text in document.summary.found if text.startswith("**Time lost"))
+    assert plain(sentence) == (
+        "Time lost to a later operation within 24 months, as each contrast counts it: "
+        "shorter with ESI than with conservative (−30 days, 95\u202f% CI −50 to −10), "
+        "shorter with MILD than with ESI (−30 days, 95\u202f% CI −50 to −10), "
+        "shorter with laminectomy than with MILD (−30 days, 95\u202f% CI −50 to −10; within chance once the number of "
+        "comparisons is allowed for) and "
+        "shorter with fusion than with laminectomy (−30 days, 95\u202f% CI −50 to −10; within chance once the number "
+        "of "
+        "comparisons is allowed for)."
+    )
 
 
 def test_what_needs_review_is_called_a_signal(document: Document) -> None:

@@ -24,7 +24,7 @@ class FlowStep:
 
 def flow_panel(steps: Sequence[FlowStep], ends: Sequence[tuple[str, int, Shown]], alt: str) -> Panel:
     """A column of boxes with what was left out at the right; `ends` are the tiers as (label, rank, patients)."""
-    width = 118.0
+    width = style.COLUMN_MM
     height = _STEP_MM * len(steps) + 17
     with style.house_style():
         figure = style.canvas(width, height)
@@ -32,7 +32,7 @@ def flow_panel(steps: Sequence[FlowStep], ends: Sequence[tuple[str, int, Shown]]
         ax.set_xlim(0, width)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        left, middle, wide = 1.0, 27.0, 52.0
+        left, middle, wide = 1.0, 21.0, 40.0
         for place, step in enumerate(steps):
             top = 1 + place * _STEP_MM
             head = step.rule[:1].upper() + step.rule[1:] if not place else "Remaining"
@@ -52,31 +52,33 @@ def flow_panel(steps: Sequence[FlowStep], ends: Sequence[tuple[str, int, Shown]]
 
 
 def _left_out(ax: Axes, x: float, y: float, step: FlowStep) -> None:
-    _arrow(ax, x, y, 58, y)
-    words = textwrap.wrap(step.rule, 44)
-    ax.text(59.5, y, "\n".join([f"{step.excluded} left out: {words[0]}", *words[1:]]), va="center", fontsize=6.6,
-            color=style.QUIET, linespacing=1.25)  # fmt: skip
+    _arrow(ax, x, y, 44.5, y)
+    words = textwrap.wrap(f"{step.excluded} left out: {step.rule}", 36)
+    ax.text(46, y, "\n".join(words), va="center", fontsize=6.3, color=style.QUIET, linespacing=1.25)
 
 
 def _tiers(
     ax: Axes, ends: Sequence[tuple[str, int, Shown]], base: float, left: float, width: float, middle: float
 ) -> None:
-    gap = 2.4
+    gap = 1.4
     wide = (width - gap * (len(ends) - 1)) / len(ends)
     centres = [left + k * (wide + gap) + wide / 2 for k in range(len(ends))]
     ax.plot([min(centres[0], middle), centres[-1]], [base, base], color=style.QUIET, linewidth=0.6)
+    size = 5.7 if max(len(label) for label, _, _ in ends) > 9 else 6.3
     for (label, rank, n), x in zip(ends, centres, strict=True):
         _arrow(ax, x, base, x, base + 4.5)
-        _box(ax, x - wide / 2, base + 4.6, wide, label, f"n = {n}", colour=style.tier_look(rank).colour)
+        _box(ax, x - wide / 2, base + 4.6, wide, label, f"n = {n}", style.tier_look(rank).colour, size)
 
 
-def _box(ax: Axes, x: float, y: float, width: float, head: str, line: str, colour: str | None = None) -> None:
+def _box(
+    ax: Axes, x: float, y: float, width: float, head: str, line: str, colour: str | None = None, size: float = 6.3
+) -> None:
     ax.add_patch(FancyBboxPatch((x, y), width, _BOX_MM, boxstyle="round,pad=0,rounding_size=0.8", linewidth=0.7,
                                 edgecolor=colour or style.RULE, facecolor=style.PAPER))  # fmt: skip
     ax.text(
-        x + width / 2, y + 2.9, head, ha="center", va="center", fontsize=6.8, color=colour or style.INK, fontweight=600
+        x + width / 2, y + 2.9, head, ha="center", va="center", fontsize=size, color=colour or style.INK, fontweight=600
     )
-    ax.text(x + width / 2, y + 6.2, line, ha="center", va="center", fontsize=6.8, color=style.INK)
+    ax.text(x + width / 2, y + 6.2, line, ha="center", va="center", fontsize=6.3, color=style.INK)
 
 
 def _arrow(ax: Axes, x0: float, y0: float, x1: float, y1: float) -> None:

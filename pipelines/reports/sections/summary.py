@@ -4,7 +4,7 @@ import polars as pl
 
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
-from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome
+from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
 from pipelines.reports.sections.comparison import outcome_panels
 from pipelines.reports.sentences import estimate_text, question
 from pipelines.reports.study import Study
@@ -30,8 +30,12 @@ def primary_findings(study: Study) -> list[tuple[str, list[Finding]]]:
         name = f"{study.protocol.instrument(asked.outcome).short_label} at {study.window_label(asked.window)}"
         findings = [f for f in of_outcome(study, asked.outcome, asked.window) if f.leading is not None]
         found.append((name, findings))
-    last = [f[-1] for c in study.protocol.contrasts if (f := of_endpoint(study, c))]
-    if last:
+    times = [f for c in study.protocol.contrasts if (f := times_of(study, c)).leading is not None]
+    last = [ends[-1] for c in study.protocol.contrasts if (ends := of_endpoint(study, c))]
+    if times:
+        horizon = numbers.horizon(study.protocol.primary.endpoint_horizon_days)
+        found.append((f"Time lost to a later operation within {horizon}, as each contrast counts it", times))
+    elif last:
         found.append(("Later operation, as each contrast counts it", last))
     return found
 
@@ -49,9 +53,9 @@ def _hazard_sentence(study: Study) -> list[str]:
     """Adjusted hazard ratios where incidence itself has no adjusted comparison."""
     parts = []
     for contrast in study.protocol.contrasts:
-        incidence = of_endpoint(study, contrast)
+        leading = [*of_endpoint(study, contrast)[-1:], times_of(study, contrast)]
         ratio = hazards_of(study, contrast).adjusted
-        if ratio is None or ratio.value is None or (incidence and incidence[-1].adjusted is not None):
+        if ratio is None or ratio.value is None or any(f.adjusted is not None for f in leading):
             continue
         parts.append(f"{study.versus(contrast)} {estimate_text(study, ratio, '').replace(' (', ' (95 % CI ')}")
     if not parts:
