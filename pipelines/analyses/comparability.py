@@ -5,9 +5,9 @@ one outcome (`diagnostics`), or balance itself (`balance`).
 
 Overlap weights balance what their model holds exactly, so the checks look at what it leaves out: squares of numbers,
 products of two covariates, variances, whole distributions. Among some two hundred such terms a few stand out by chance
-even between equal arms; a term counts against a contrast only beyond the protocol's limit and beyond what chance alone
-would give the largest of them (Bonferroni at 5 %, at the effective sample sizes). Source of that rule: Hripcsak et
-al. 2024, arXiv:2312.07787, as in CohortMethod.
+even between equal arms, so a standardised difference counts against a contrast only where it exceeds the protocol's
+limit by more than chance (Bonferroni at 5 %, at the effective sample sizes): Hripcsak et al. 2025, Stat Med 44:e70212,
+as in CohortMethod 6. Variances and distributions must likewise be beyond the limit and beyond chance.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ import polars as pl
 from scipy.stats import norm
 
 from pipelines.analyses.checks import FAILED, Row, at_least, at_most, not_applicable
-from pipelines.analyses.horizons import weighted_arms
-from pipelines.analyses.rows import endpoint_rows, smallest_arm
+from pipelines.analyses.rows import endpoint_rows
 from pipelines.analyses.weighting import OVERLAP, Weighted
+from pipelines.models.weighted_failure import weighted_incidence
 from pipelines.protocol import Diagnostics, Protocol
 
 SAMPLE_SIZE = "effective sample size"
@@ -44,8 +44,8 @@ def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame
     known = terms.drop_nulls("smd")
     yield _largest_difference(name, MODELLED, known.filter("is_modelled"), limits, limits.smd_maximum)
     left_out = known.filter(~pl.col("is_modelled"))
-    chance = float(norm.isf(CHANCE / (2 * max(left_out.height, 1)))) * _spread(sizes)
-    yield _largest_difference(name, UNMODELLED, left_out, limits, max(limits.smd_maximum, chance))
+    chance = float(norm.isf(CHANCE / max(left_out.height, 1))) * _spread(sizes)
+    yield _largest_difference(name, UNMODELLED, left_out, limits, limits.smd_maximum + chance)
     yield _variances(name, terms.filter("is_modelled"), sizes, limits)
     yield _distributions(name, terms.filter("is_modelled"), sizes, limits)
     yield negative_control(weighted, times, protocol)
@@ -54,8 +54,8 @@ def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame
 def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol) -> Row:
     """Whether the arms differ in an event that neither tier can affect, at the primary horizon, weighted.
 
-    With too few such events in an arm the check cannot tell and is `not applicable`.
-    Source: Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology 21:383.
+    With too few such events in both arms together the check cannot tell and is `not applicable`; one arm alone may have
+    none. Source: Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology 21:383.
     """
     name, alpha = weighted.contrast.name, protocol.diagnostics.negative_control_alpha
     control = next((endpoint for endpoint in protocol.endpoints if endpoint.is_negative_control), None)
@@ -63,13 +63,14 @@ def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol
         return not_applicable(name, NEGATIVE_CONTROL, alpha, "the protocol names no negative control")
     rows = weighted.with_outcome(endpoint_rows(times, control).select("episode_id", "time_days", "status"))
     horizon = float(protocol.primary.endpoint_horizon_days)
-    happened = (pl.col("status") == 1) & (pl.col("time_days") <= horizon)
-    if smallest_arm(rows, weighted.contrast, happened) < protocol.diagnostics.events_per_arm_minimum:
+    happened = rows.filter((pl.col("status") == 1) & (pl.col("time_days") <= horizon))
+    if happened.height < protocol.diagnostics.events_per_arm_minimum:
         return not_applicable(name, NEGATIVE_CONTROL, alpha, "too few negative control events to tell")
-    found = weighted_arms(weighted, rows, horizon).filter(
+    found = weighted_incidence(weighted.propensity, rows, "time_days", "status", horizon, cluster="patient_id").filter(
         (pl.col("measure") == "incidence")
-        & (pl.col("cause") == "event")
+        & (pl.col("cause") == 1)
         & (pl.col("variance") == "weights estimated")
+        & (pl.col("group").cast(pl.String) == weighted.contrast.tier)
         & pl.col("reference").is_not_null()
     )
     note = f"p-value of the difference in its weighted incidence at {horizon:g} days"
