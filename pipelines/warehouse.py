@@ -29,11 +29,17 @@ def _open(path: Path | str, read_only: bool) -> duckdb.DuckDBPyConnection:
     }
     try:
         connection = duckdb.connect(str(path), read_only=read_only, config=settings)
-        connection.execute("SET enable_progress_bar = false")  # it would print among our lines, and in notebooks
+        _silence(connection)
         return connection
     except duckdb.Error as error:
         name = Path(path).name
         raise WarehouseError(f"the warehouse {name} cannot be opened ({type(error).__name__})") from None
+
+
+def _silence(connection: duckdb.DuckDBPyConnection) -> None:
+    """Turn the progress bar off, since it would print among our lines; in Jupyter it is off and refuses to be set."""
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()[0][0]:
+        connection.execute("SET enable_progress_bar = false")
 
 
 class Warehouse:
