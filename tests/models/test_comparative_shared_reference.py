@@ -15,7 +15,7 @@ import pytest
 from pipelines.models import comparison, imputation, longitudinal, propensity, proportions, second_opinion, sensitivity
 
 SHARED = Path(__file__).parents[3] / "shared" / "reference"
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the reference tables beside the repository are absent")
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared reference tables are not beside the repository")
 
 
 def _results(name: str) -> dict:
