@@ -18,7 +18,7 @@ from pipelines.analyses.repeated import repeated_contrasts
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
-from pipelines.analyses.walking import joint_contrasts
+from pipelines.analyses.walking import fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
     FIXED,
@@ -45,6 +45,7 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         of_protocol(repeated_contrasts(tables, protocol), protocol),
         _as_ratios(walking_ratios(tables, protocol)),
         _as_ratios(of_protocol(joint_contrasts(tables, protocol), protocol)),
+        of_protocol(fixed_time_contrasts(tables, protocol), protocol),
         risk_differences(tables, protocol),
         *((further_contrasts(tables, protocol), imputed_contrasts(tables, protocol)) if is_full else ()),
         incidence if incidence.is_empty() else incidence.with_columns(measure=pl.lit("incidence difference")),

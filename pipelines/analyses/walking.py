@@ -12,10 +12,13 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked, walking_instruments, windows
 from pipelines.analyses.trajectories import by_window
+from pipelines.models.comparison import ancova
 from pipelines.models.proportions import wilson
 from pipelines.models.walking import distance_to_stop_curve, joint_time_speed, time_to_stop_curve
 from pipelines.protocol import Instrument, Protocol
 
+FIXED_TIME_UNADJUSTED = "ANCOVA (HC3) of metres in a fixed time, baseline only"
+FIXED_TIME_ADJUSTED = "ANCOVA (HC3) of metres in a fixed time, covariate-adjusted"
 JOINT_UNADJUSTED = "joint time and speed, baseline only"
 JOINT_ADJUSTED = "joint time and speed, covariate-adjusted"
 # A walk of the shortest distance told apart takes this long at an ordinary pace of 1 m/s.
@@ -29,14 +32,49 @@ def joint_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     pieces = []
     for name in walking_instruments(protocol):
         instrument = protocol.instrument(name)
-        rows = model_rows(walks.filter(pl.col("instrument") == name), subjects, instrument)
-        for window in windows(walks.filter(pl.col("instrument") == name), protocol):
+        of_instrument = walks.filter(pl.col("instrument") == name)
+        if is_fixed_time(of_instrument):
+            continue
+        rows = model_rows(of_instrument, subjects, instrument)
+        for window in windows(of_instrument, protocol):
             here = rows.filter(pl.col("visit_window") == window.name)
             labels = {"outcome": name, "window": window.name}
             for method in (JOINT_UNADJUSTED, JOINT_ADJUSTED):
                 fitted = _fit(here, instrument, protocol, method)
                 pieces.append(fitted.with_columns(pl.lit(v).alias(k) for k, v in (labels | {"method": method}).items()))
     return stacked(pieces)
+
+
+def fixed_time_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Differences in metres for tests of a fixed time, by instrument and window: an ordinary measurement."""
+    subjects = complete_subjects(tables["analysis.subjects"], protocol)
+    walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
+    pieces = []
+    for name in walking_instruments(protocol):
+        of_instrument = walks.filter(pl.col("instrument") == name)
+        if not is_fixed_time(of_instrument):
+            continue
+        seen = of_instrument.filter("is_observed").drop_nulls(["distance_m", "baseline_distance_m"])
+        known = subjects.drop("tier", "site_id", "patient_id")
+        rows = seen.join(known, on="episode_id", how="inner", maintain_order="left")
+        for window in windows(rows, protocol):
+            here, covariates = usable(rows.filter(pl.col("visit_window") == window.name), protocol)
+            if here["tier"].n_unique() < 2:
+                continue
+            for method, adjusters in ((FIXED_TIME_UNADJUSTED, []), (FIXED_TIME_ADJUSTED, covariates)):
+                found = ancova(here, "distance_m", "baseline_distance_m", "tier", adjusters)
+                labels = {"outcome": name, "window": window.name, "method": method, "measure": "mean difference"}
+                pieces.append(found.with_columns(pl.lit(v).alias(k) for k, v in labels.items()))
+    return stacked(pieces)
+
+
+def is_fixed_time(walks: pl.DataFrame) -> bool:
+    """Whether a test is one of a fixed time, such as the six-minute walk: most walks end at the time limit.
+
+    The distance is then what the test measures, and nothing about it is censored.
+    """
+    share = walks.filter("is_observed")["is_at_cap"].cast(pl.Float64).mean()
+    return isinstance(share, float) and share > 0.5
 
 
 def model_rows(walks: pl.DataFrame, subjects: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import due, in_ladder_order, score_instruments, stacked, walking_instruments, windows
-from pipelines.analyses.walking import distance_ratios, model_rows
+from pipelines.analyses.walking import distance_ratios, is_fixed_time, model_rows
 from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts, with_dropout_weights
 from pipelines.models.propensity import effects
 from pipelines.models.proportions import number_needed_to_treat
@@ -94,7 +94,7 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     pieces = []
     for name in in_this_set(walking_instruments(protocol), protocol):
         rows = walks.filter(pl.col("instrument") == name)
-        for window in windows(rows, protocol):
+        for window in windows(rows, protocol) if not is_fixed_time(rows) else []:
             here = rows.filter(pl.col("visit_window") == window.name)
             visits = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol)}
             if is_asked(protocol, name, window.name):
