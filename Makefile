@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+HOME_FOLDER := $(abspath $(or $(LSS_HOME),lss-home))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check validate bench lock clean
+.PHONY: help setup demo notebooks test check validate bench lock clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,12 +32,12 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## run the whole job on the bundled synthetic release and print where the report is
 	@$(BIN)/lss demo
 
-notebooks: $(STAMP)  ## run the notebooks on the sample's snapshot and render them as pages in lss-home/notebooks
-	@test -e lss-home/snapshots/sample/lss-ladder.duckdb || $(BIN)/lss demo
-	@LSS_HOME=$(CURDIR)/lss-home $(BIN)/jupyter-nbconvert --log-level WARN --execute --KernelManager.transport=ipc \
+notebooks: $(STAMP)  ## run the notebooks on the sample's snapshot and render them as pages
+	@test -e $(HOME_FOLDER)/snapshots/sample/lss-ladder.duckdb || $(BIN)/lss demo
+	@LSS_HOME=$(HOME_FOLDER) $(BIN)/jupyter-nbconvert --log-level WARN --execute --KernelManager.transport_encryption=auto \
 	  --to html --TemplateExporter.extra_template_basedirs=notebooks --template page \
-	  --output-dir lss-home/notebooks notebooks/*.ipynb
-	@echo "notebooks: $(CURDIR)/lss-home/notebooks"
+	  --output-dir $(HOME_FOLDER)/notebooks notebooks/*.ipynb
+	@echo "notebooks: $(HOME_FOLDER)/notebooks"
 
 check: $(STAMP)  ## the quick inner loop: lint, types and unit tests
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/sqlfluff lint --nofail sql >/dev/null

@@ -1,6 +1,8 @@
 """The notebooks run from top to bottom on the sample release, show no patient, and are committed without outputs."""
 
+import ast
 import csv
+import importlib
 import json
 import re
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import nbclient
 import nbformat
 import pytest
+from traitlets.config import Config
 
 from pipelines.resources import sample_release
 
@@ -39,6 +42,28 @@ def test_a_notebook_tells_a_story_with_short_cells_and_ends_in_exercises(path: P
     assert longest <= 20
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_takes_from_the_pipeline_is_there(path: Path) -> None:
+    """Run without the data, so that who renames a function learns at once that a notebook uses it."""
+    cells = nbformat.read(path, as_version=4).cells
+    tree = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    taken: dict[str, Any] = {}
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        for alias in node.names:
+            if not hasattr(module, alias.name):
+                importlib.import_module(f"{node.module}.{alias.name}")
+            taken[alias.name] = getattr(module, alias.name)
+    used = [
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in taken
+    ]
+    assert taken
+    assert [f"{name}.{attribute}" for name, attribute in used if not hasattr(taken[name], attribute)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_on_the_sample_release_and_shows_no_patient(
@@ -48,8 +73,9 @@ def test_a_notebook_runs_on_the_sample_release_and_shows_no_patient(
     for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
         monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
     notebook = nbformat.read(path, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(FOLDER)}})
-    client.execute()  # raises where a cell fails
+    config = Config({"KernelManager": {"transport_encryption": "auto"}})  # as `make notebooks` does
+    place = {"metadata": {"path": str(FOLDER)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=place, config=config).execute()  # raises on an error
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output for output in outputs if output.output_type in ("execute_result", "display_data")]
     assert shown
