@@ -152,7 +152,8 @@ def svg(figure: Figure) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+    # hundredths of a point are enough, save for the factors by which outlines of letters are scaled
+    text = re.sub(r"scale\([^)]*\)|(-?\d+\.\d{2})\d+", lambda found: found[1] or found[0], text)
     return re.sub(r"\n\s*", "\n", text).strip()
 
 

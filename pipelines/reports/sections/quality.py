@@ -46,28 +46,39 @@ def _rules(study: Study) -> list[Table | Callout]:
     broken = frame.filter(pl.col("violations") > 0).sort("table_name", "rule")
     if broken.is_empty():
         return [Callout("note", "No row was quarantined", f"All {frame.height} row rules were kept by every row.")]
+    often = broken.filter(pl.col("violations") >= study.gate.minimum)
     rows = [
-        Row(
-            (
-                row["reason"],
-                str(row["table_name"]).capitalize(),
-                study.gate.count(keys.rule(row["table_name"], row["rule"])),
-            )
-        )
-        for row in broken.iter_rows(named=True)
+        Row((_reason(row["reason"]), _table(row), study.gate.count(keys.rule(row["table_name"], row["rule"]))))
+        for row in often.iter_rows(named=True)
     ]
+    for (name,), part in broken.filter(pl.col("violations") < study.gate.minimum).group_by(
+        "table_name", maintain_order=True
+    ):
+        label = f"{part.height} further {'rule' if part.height == 1 else 'rules'}, each broken by few rows"
+        rows.append(Row((label, str(name).capitalize(), Shown(f"<{study.gate.minimum} each", is_withheld=True))))
     return [
         Table(
             "table-rules",
             "Rules that rows broke",
             (Column("Rule", "left"), Column("Table", "left"), Column("Violations")),
             tuple(rows),
-            reading=f"One row may break several rules. The other {frame.height - broken.height} of {frame.height} "
-            "rules "
+            reading="One row may break several rules. "
+            f"The other {frame.height - broken.height} of {frame.height} rules "
             "were kept by every row.",
+            notes=(LEGEND,),
             source="quality.row_rules; the rows themselves are in quality.quarantine, by file and line",
         )
     ]
+
+
+def _reason(text: str) -> str:
+    """What was wrong; how to mend it is for the data steward."""
+    said = text.split(";")[0]
+    return said[:1].upper() + said[1:]
+
+
+def _table(row: dict[str, object]) -> str:
+    return str(row["table_name"]).capitalize()
 
 
 _VERDICTS = ("passed", "failed", "not applicable", "error")
