@@ -38,7 +38,8 @@ class Output:
 def opening(study: Study | None = None) -> Output:
     """Which release and protocol the notebook reads; brings the fonts and styles that all later outputs use."""
     # Jupyter styles tables and paragraphs itself; repeating the class makes our rules weigh more than its own
-    scoped = "tbody tr { background: none }\n" + html.stylesheet().replace(":root {", "& {").replace("body {", "& {")
+    page = html.stylesheet().replace(":root {", "& {").replace("body {", "& {")
+    scoped = f"tbody tr {{ background: none }} p {{ max-width: var(--measure) }}\n{page}"
     style = f"<style>{html.font_faces()}\n.{_SCOPE}.{_SCOPE}.{_SCOPE} {{\n{scoped}\n}}</style>"
     said = _said(study) if study else ""
     card = f'<p class="kicker">{escape(said)}</p>' if said else ""
