@@ -66,7 +66,7 @@ def too_few_rows(arms: Arms, minimum: int, what: str = "rows", counted: Bools | 
     """Return for each arm why it cannot be estimated (fewer than `minimum` counted rows), or None."""
     counts = np.bincount(arms.codes if counted is None else arms.codes[counted], minlength=arms.count)
     return [
-        None if count >= minimum else f"{name} has {count} {what}, fewer than {minimum}"
+        None if count >= minimum else f"{name} has fewer than {minimum} {what}"
         for name, count in zip(arms.names, counts, strict=True)
     ]
 

@@ -257,7 +257,7 @@ def _too_little(
             continue
         seen = frame.height - int(missing[name].sum())
         if seen < 10:
-            return f"{name} has {seen} seen values, fewer than 10"
+            return f"{name} has fewer than 10 seen values"
         known = levels[name]
         if known is not None and len(known) < 2:
             return f"{name} has one category only among the seen"

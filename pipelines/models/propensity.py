@@ -229,7 +229,7 @@ def weighted_means(
         means = ((balancing * y) @ member) / total
         rows = np.where(total > 0, member * (y[:, None] - means) / total, 0.0)
     reasons = [
-        None if n >= 2 else f"{name} has {n} rows with an outcome, fewer than 2"
+        None if n >= 2 else f"{name} has fewer than 2 rows with an outcome"
         for name, n in zip(arms.names, observed, strict=True)
     ]
     totals = {
@@ -378,7 +378,7 @@ def _unusable(arms: Arms, matrix: Floats, terms: Sequence[str]) -> str | None:
     if aliased:
         return f"constant or collinear covariates: {', '.join(aliased)}"
     if len(matrix) <= (arms.count - 1) * (len(terms) + 1):
-        return f"{len(matrix)} rows cannot carry {(arms.count - 1) * (len(terms) + 1)} coefficients"
+        return f"too few rows to carry {(arms.count - 1) * (len(terms) + 1)} coefficients"
     return None
 
 

@@ -101,7 +101,10 @@ def table_one(study: Study) -> Section:
         part = frame.filter(pl.col("variable") == covariate.name)
         if part.height:
             rows += _covariate_rows(study, part, covariate, pairs)
-    names = "; ".join(f"{_initial(study, t)} {study.short(t)}" for t in study.tiers)
+    names = "; ".join(
+        f"{_initial(study, t)} {study.short(t)}" for t in study.tiers if _initial(study, t) != study.short(t)
+    )
+    spelled = f"Tiers in the differences: {names}. " if names else ""
     limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
     table = Table(
         "table-1",
@@ -113,8 +116,8 @@ def table_one(study: Study) -> Section:
         f"difference is a difference between two tiers in units of their pooled standard deviation; beyond ±{limit} "
         "the two groups are not alike, and an unadjusted comparison would mislead.",
         notes=(
-            f"Tiers in the differences: {names}. Where no row says how many are not known, they are fewer than "
-            f"{study.gate.minimum} in every tier.",
+            f"{spelled}Where no row says how many are not known, they are fewer than {study.gate.minimum} in every "
+            "tier.",
             _small(study),
             LEGEND,
         ),
