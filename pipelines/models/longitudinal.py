@@ -201,7 +201,7 @@ def _unusable(data: RepeatedMeasures, patterns: Patterns) -> str | None:
     if aliased:
         return f"constant or collinear fixed effects: {', '.join(aliased)}"
     if patterns.observations <= len(data.terms):
-        return f"{patterns.observations:g} rows cannot carry {len(data.terms)} coefficients"
+        return f"too few rows to carry {len(data.terms)} coefficients"
     spread = np.nanvar(data.outcomes, axis=0)
     if (np.diag(residual_moments(patterns)) <= NO_RESIDUAL_SHARE * np.maximum(spread, NO_RESIDUAL_SHARE)).any():
         return "the outcome does not vary beyond the fixed effects at some visit"

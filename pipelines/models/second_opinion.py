@@ -139,7 +139,7 @@ def _design(frame: pl.DataFrame, fixed: list[str], subjects: Ints) -> tuple[Floa
     if subjects.max() + 1 == len(subjects):
         return design, names, "no subject has a second row"
     if len(subjects) <= design.shape[1]:
-        return design, names, f"{len(subjects)} rows cannot carry {design.shape[1]} coefficients"
+        return design, names, f"too few rows to carry {design.shape[1]} coefficients"
     return design, names, None
 
 
