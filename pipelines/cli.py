@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WRONG_USAGE = 2
 REFUSED = 3
 CHECK_FAILED = 4
+INTERRUPTED = 130  # what typer makes of a Ctrl-C
 
 app = typer.Typer(
     name="lss",
@@ -354,16 +355,15 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("lss").setLevel(logging.WARNING)
     try:
         code = app(_common_first(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
-    except KeyboardInterrupt:
-        _say("stopped; what was published before is untouched")
-        sys.exit(130)
     except Exception as error:
         if os.environ.get("LSS_DEBUG"):
             traceback.print_exc()
         usage = getattr(error, "format_message", None)  # what typer raises for wrong usage
         if usage:
             _say(f"{usage()}\nTry: lss --help")
-            sys.exit(2)
+            sys.exit(WRONG_USAGE)
         _say(_sentence(error))
         sys.exit(_code(error))
+    if code == INTERRUPTED:
+        _say("stopped; what was published before is untouched")
     sys.exit(code if isinstance(code, int) else 0)

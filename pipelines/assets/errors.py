@@ -47,29 +47,28 @@ def plain_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except _SAFE as error:
-        _show(error)
-        raise type(error)(str(error)) from None
-    except MemoryError:
-        raise StageError(f"{doing}: the memory did not suffice; give LSS_MEMORY_LIMIT or a larger machine") from None
-    except OSError as error:
-        _show(error)
-        raise StageError(f"{doing}: {os.strerror(error.errno) if error.errno else 'input or output failed'}") from None
     except Exception as error:
-        _show(error)
-        raise StageError(f"{doing}: {type(error).__name__} in {_place(error)}") from None
+        if os.environ.get(DEBUG_VARIABLE):
+            traceback.print_exception(error, file=sys.stderr)
+        raise _plain(doing, error) from None
 
 
-def _show(error: BaseException) -> None:
-    if os.environ.get(DEBUG_VARIABLE):
-        traceback.print_exception(error, file=sys.stderr)
+def _plain(doing: str, error: Exception) -> BaseException:
+    if isinstance(error, RuntimeError) and "interrupt" in str(error).lower():  # what DuckDB makes of a Ctrl-C
+        return KeyboardInterrupt()
+    if isinstance(error, _SAFE):
+        return type(error)(str(error))
+    if isinstance(error, MemoryError):
+        return StageError(f"{doing}: the memory did not suffice; give LSS_MEMORY_LIMIT or a larger machine")
+    if isinstance(error, OSError):
+        return StageError(f"{doing}: {os.strerror(error.errno) if error.errno else 'input or output failed'}")
+    return StageError(f"{doing}: {type(error).__name__} in {_place(error)}")
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of ours on the way to the error."""
-    ours = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if f"{os.sep}pipelines{os.sep}" in frame.filename
-    ]
+    """The innermost line of ours on the way to the error, below the block that caught it."""
+    passed = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    ours = [frame for frame in passed if f"{os.sep}pipelines{os.sep}" in frame.filename]
     if not ours:
         return "a library"
     path = Path(ours[-1].filename)

@@ -5,6 +5,8 @@ own lines. Running a job is in `runner.py`.
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import dagster as dg
 import sqlalchemy
 from sqlalchemy import event
 
+from pipelines.assets.errors import StageError
 from pipelines.assets.parts import RELEASES
 from pipelines.releases import Home, Register
 from pipelines.releases.home import write_whole
@@ -52,6 +55,19 @@ def open_instance(home: Home) -> dg.DagsterInstance:
         instance = dg.DagsterInstance.from_config(str(folder))
         _share_releases(instance, home)
     return instance
+
+
+@contextmanager
+def history_errors(home: Home) -> Iterator[None]:
+    """Say plainly when Dagster's files cannot be written, for instance because the disk is full.
+
+    Raises:
+        StageError: in place of what the database layer raised.
+    """
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        raise StageError(f"the history of runs in {home.dagster} cannot be written: {error.orig}") from None
 
 
 def workspace_file(home: Home) -> Path:

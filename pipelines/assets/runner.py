@@ -17,7 +17,7 @@ from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from pipelines.assets.alive import alive
-from pipelines.assets.instance import LOCATION, open_instance, sync_less_often
+from pipelines.assets.instance import LOCATION, history_errors, open_instance, sync_less_often
 from pipelines.assets.parts import STAGE_TAG
 from pipelines.assets.published import REPORT
 from pipelines.assets.study import STUDY
@@ -33,6 +33,9 @@ _OUTCOMES: dict[str | None, Outcome] = {
     "BlockingCheckFailed": "check failed",
     "DagsterAssetCheckFailedError": "check failed",
 }
+
+
+_INTERRUPTS = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def run_release(
     """
     sync_less_often()
     run_id = make_new_run_id()
-    with open_instance(home) as instance, alive(home, run_id):
+    with history_errors(home), open_instance(home) as instance, alive(home, run_id):
         # Dagster asks some hundred times in a run whether the release is a partition: a sixth of a small run's time
         instance.has_dynamic_partition = functools.cache(instance.has_dynamic_partition)  # type: ignore[method-assign]
         run = instance.create_run_for_job(
@@ -115,8 +118,11 @@ class _Log:
             self.errors.append(_innermost(error))
 
     def finished(self) -> Finished:
+        """How the run ended; an interrupt goes on as one."""
         if not self.errors:
             return Finished("done", "", self.is_reported)
+        if self.errors[0].cls_name in _INTERRUPTS:
+            raise KeyboardInterrupt
         outcome = _OUTCOMES.get(self.errors[0].cls_name, "failed")
         sentence = self.failed_checks[0] if self.failed_checks else _sentence(self.errors[0])
         return Finished(outcome, sentence, self.is_reported)

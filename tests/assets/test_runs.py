@@ -157,6 +157,18 @@ def _patient_ids(tiny) -> set[str]:
     return ids
 
 
+def test_an_interrupt_goes_on_as_one_and_publishes_nothing(tiny) -> None:
+    def interrupt(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+        raise KeyboardInterrupt
+
+    tiny.compute = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run()
+    assert not tiny.snapshot.exists()
+    with open_instance(tiny.home) as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.FAILURE]
+
+
 def test_the_next_run_marks_a_dead_one_as_failed(tiny) -> None:
     with open_instance(tiny.home) as instance:
         tags = {"dagster/partition": "tiny"}
