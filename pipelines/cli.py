@@ -26,7 +26,6 @@ INTERRUPTED = 130  # what typer makes of a Ctrl-C
 app = typer.Typer(
     name="lss",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Pain, walking distance and time to treatment failure by treatment tier in lumbar spinal stenosis: "
     "from a release folder to a committee report.",

@@ -1,8 +1,11 @@
 """The command as a user meets it: help, wrong usage, refusals, exit codes. Whole runs are in test_sample.py."""
 
 import hashlib
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 from pipelines.releases import Home, Register, Release
 from pipelines.resources import default_protocol_file, sample_release
 
-COMMANDS = ("demo", "run", "check", "simulate", "report", "export", "ui")
+COMMANDS = ("demo", "run", "check", "simulate", "validate", "report", "export", "ui")
 
 
 @pytest.fixture
@@ -181,3 +184,12 @@ def test_simulate_writes_a_release_that_is_accepted(lss, tmp_path: Path) -> None
     assert done.path("release") == tmp_path / "mine"
     assert (tmp_path / "mine" / "truth.json").exists()
     assert lss("check", tmp_path / "mine").code == 0
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    """What bash asks of the installed command when Tab is pressed."""
+    command = Path(sys.executable).with_name("lss")
+    for words, number, expected in (("lss si", "1", "simulate"), ("lss run --an", "2", "--analysis-set")):
+        asked = {"_LSS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": number}
+        done = subprocess.run([command], env=os.environ | asked, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == [expected], done.stderr
