@@ -1,7 +1,7 @@
 """Dagster's instance under the home folder: made once, its settings ours, releases kept in step with the register.
 
-Settings: no telemetry; no capture of what steps print, since libraries print values; nothing on the console but our
-own lines. Running a job is in `runner.py`.
+Settings: no telemetry and no invitation to sign up for news; no capture of what steps print, since libraries print
+values; nothing on the console but our own lines. Running a job is in `runner.py`.
 """
 
 import sqlite3
@@ -26,6 +26,8 @@ MODULE = "pipelines.definitions"
 _SETTINGS = """\
 # Written by lss; read at every start.
 telemetry:
+  enabled: false
+nux:
   enabled: false
 python_logs:
   python_log_level: CRITICAL
