@@ -52,7 +52,7 @@ def simulate(
         format: of the four tables.
         settings: settings of the generator, or the name of a scenario (None: `default`).
         parts: files a table (None: one for every 100,000 patients).
-        truth_patients: size of the simulation that gives the truth (None: enough for the size of the cohort, see
+        truth_patients: size of the simulation that gives the truth (None: 300,000, see
             `truth.py`; 0: no truth.json).
 
     Raises:

@@ -38,7 +38,7 @@ from pipelines.simulate.truth_estimates import ArmSums, ContrastSums, arm_sums, 
 POPULATIONS = ("ate", "att", "overlap")
 STUDY_PATIENTS = 20_000  # the study that the Monte Carlo error is measured against
 _BLOCK = 2_500
-_FEWEST, _MOST = 60_000, 300_000
+_SIZE = 300_000  # every value's Monte Carlo error is within a tenth of `study_se`, whatever the cohort's size
 _FEWEST_BLOCKS = 8  # the jackknife needs some
 _TRUTH_SEED = 711
 _EVERYONE, _FUTURE = 0, 1
@@ -69,14 +69,14 @@ def truth_document(
     """What `truth.json` holds: the settings and one row for each contrast, population, horizon or window and measure.
 
     Args:
-        patients: size of the cohort; the default size of the simulation grows with it.
+        patients: size of the cohort.
         seed: seed of the cohort (recorded; the truth does not depend on it).
         settings: the generator's settings.
         scenario: name of the scenario that they come from (None: none).
-        truth_patients: size of the simulation; None: 50 times the cohort, at least 60,000 (about a second) and at
-            most 300,000 (Monte Carlo errors within a tenth of `study_se`).
+        truth_patients: size of the simulation; None: 300,000 (some seconds; Monte Carlo errors within a tenth of
+            `study_se`).
     """
-    size = truth_patients or min(max(50 * patients, _FEWEST), _MOST)
+    size = truth_patients or _SIZE
     document: dict[str, Any] = {
         "settings": {
             "patients": patients,
@@ -112,7 +112,7 @@ def write_truth(path: Path, document: dict[str, Any]) -> None:
     path.write_text(",\n".join([json.dumps(head, indent=2)[:-2], *lists]) + "\n}\n", encoding="utf-8")
 
 
-def truth_frame(settings: Settings | str | None = None, size: int = _MOST) -> pl.DataFrame:
+def truth_frame(settings: Settings | str | None = None, size: int = _SIZE) -> pl.DataFrame:
     """All true values of these settings as a frame, for studies that hold estimates against them.
 
     Returns:

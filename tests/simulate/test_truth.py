@@ -178,7 +178,7 @@ def test_monte_carlo_error_is_stated_and_honest() -> None:
 
 def test_monte_carlo_error_is_a_tenth_of_a_large_studys() -> None:
     frame = truth_frame("clean", 80_000)
-    # errors shrink with the root of the size; the default size for a cohort of 5,000 or more is up to 300,000
+    # errors shrink with the root of the size; the default size is 300,000
     at_default = frame["monte_carlo_se"] * np.sqrt(80_000 / 300_000)
     assert (at_default / frame["study_se"]).max() < 0.12
 
