@@ -32,7 +32,7 @@ class Refusal:
 def _is_cast_to_whole(node: Node) -> bool:
     if not isinstance(node, exp.Cast | exp.TryCast) or node.to.this not in exp.DataType.INTEGER_TYPES:
         return False
-    return not node.this.is_type(*_WHOLE)
+    return not (isinstance(node.this, exp.Null) or node.this.is_type(*_WHOLE))
 
 
 def _is_decimal(node: Node) -> bool:

@@ -82,6 +82,7 @@ FINE = [
     "SELECT round(p.bmi, 1) AS a, floor(p.bmi) AS b FROM raw.patients AS p",
     "SELECT p.bmi / nullif(p.age_years, 0) AS a, p.bmi / 2e0 AS b, ln(p.bmi) AS c FROM raw.patients AS p",
     "SELECT CAST(count(*) AS INTEGER) AS a, CAST(p.diabetes AS INTEGER) AS b FROM raw.patients AS p GROUP BY ALL",
+    "SELECT CAST(NULL AS INTEGER) AS a",
     "SELECT length(p.sex) AS a FROM raw.patients AS p",
 ]
 
