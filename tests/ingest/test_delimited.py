@@ -125,7 +125,9 @@ def test_compressed_files_are_read(release, protocol: Protocol, name: str, pack)
     ]
 
 
-@pytest.mark.parametrize("data", [b"", b"not packed", gzip.compress(EVENTS.encode())[:-12]])
+@pytest.mark.parametrize(
+    "data", [b"", b"not packed", gzip.compress(EVENTS.encode())[:-12]], ids=["empty", "other", "cut"]
+)
 def test_a_damaged_archive_is_refused(release, protocol: Protocol, data: bytes) -> None:
     hand_over(release, "events", {"events.csv.gz": data}, rows=2)
     with pytest.raises(ReleaseRefused, match=r"^events\.csv\.gz "):
