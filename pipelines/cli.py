@@ -142,11 +142,25 @@ def run(
 
 
 @app.command()
-def check(release_dir: ReleaseDir, protocol: ProtocolFile = None) -> None:
-    """Hold a release against contract, de-identification guard and row rules; writes nothing."""
+def check(
+    release_dir: ReleaseDir,
+    protocol: ProtocolFile = None,
+    findings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the rows to mend to this .xlsx or .csv file: lines and rules, no values.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Hold a release against contract, de-identification guard and row rules; writes nothing but asked-for findings."""
     from pipelines.console import show_table
     from pipelines.ingest import check_release
+    from pipelines.ingest.steward import unfit_path, write_findings
 
+    if findings and (problem := unfit_path(findings, release_dir)):
+        raise Stop(problem, WRONG_USAGE)
     found = check_release(release_dir, _protocol(protocol, None))
     show_table(f"Release {found.release}", found.counts.columns, found.counts.iter_rows(named=True))
     print()
@@ -155,6 +169,8 @@ def check(release_dir: ReleaseDir, protocol: ProtocolFile = None) -> None:
     else:
         columns = ["rule", "table_name", "severity", "violations", "reason"]
         show_table("Row rules that are violated", columns, found.violated.iter_rows(named=True))
+    if findings:
+        print(f"\nfindings: {findings.absolute()} ({write_findings(found, findings):,})")
 
 
 @app.command()

@@ -131,6 +131,18 @@ def test_an_accepted_release_is_summed_up_and_nothing_is_written(lss, release: P
     assert not (tmp_path / "none").exists()
 
 
+def test_findings_are_written_where_asked_and_never_into_the_release(lss, release: Path, tmp_path: Path) -> None:
+    before = _files(release)
+    done = lss("check", release, "--findings", tmp_path / "findings.xlsx")
+    assert done.code == 0
+    assert re.search(rf"^findings: {re.escape(str(tmp_path))}/findings\.xlsx \([\d,]+\)$", done.out, re.MULTILINE)
+    assert (tmp_path / "findings.xlsx").read_bytes().startswith(b"PK")
+    refused = lss("check", release, "--findings", release / "findings.csv")
+    assert (refused.code, refused.out) == (2, "")
+    assert "do not go into the release folder" in refused.err
+    assert _files(release) == before
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(lss, command: str) -> None:
     done = lss(command, "--help")

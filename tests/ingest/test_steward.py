@@ -1,10 +1,14 @@
 """What goes back to the steward names rows and rules, and no value of the release."""
 
 import csv
+import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
 
 from pipelines.ingest import check_release
-from pipelines.ingest.steward import write_findings
+from pipelines.ingest.steward import FindingsError, unfit_path, write_findings
 from pipelines.protocol import Protocol
 
 
@@ -28,3 +32,49 @@ def test_a_clean_release_gives_a_header_alone(release, protocol: Protocol, tmp_p
     path = tmp_path / "findings.csv"
     assert write_findings(check_release(release.write(), protocol), path) == 0
     assert path.read_text(encoding="utf-8-sig").strip() == "file,line,column,consequence,rule,reason"
+
+
+def sheet_rows(workbook: Path, number: int) -> list[list[str]]:
+    """The texts of one worksheet, row by row, read from the file's own XML (ECMA-376, part 1, section 18)."""
+    name = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    with zipfile.ZipFile(workbook) as parts:
+        sheet = ElementTree.fromstring(parts.read(f"xl/worksheets/sheet{number}.xml"))
+    rows = sheet.findall("m:sheetData/m:row", name)
+    return [[cell.findtext("m:v", cell.findtext("m:is/m:t", "", name), name) for cell in row] for row in rows]
+
+
+def test_the_workbook_says_what_the_csv_says(release, protocol: Protocol, tmp_path: Path) -> None:
+    release.set("assessments", 0, value="4711", mode="SECRET")
+    release.set("assessments", 1, mode="phone")
+    inspection = check_release(release.write(), protocol)
+    book, text = tmp_path / "findings.xlsx", tmp_path / "findings.csv"
+    assert write_findings(inspection, book) == write_findings(inspection, text) == 3
+    written = list(csv.reader(text.read_text(encoding="utf-8-sig").splitlines()))
+    assert sheet_rows(book, 2) == written
+    summary = sheet_rows(book, 1)
+    assert ["assessments", "3", "2", "1"] in summary
+    assert ["assessments.mode.impossible", "assessments", "1", "used, please check"] in [row[:4] for row in summary]
+    with zipfile.ZipFile(book) as parts:
+        everything = b"".join(parts.read(name) for name in parts.namelist())
+    assert not [secret for secret in (b"4711", b"SECRET", b"P-01", b"P-02") if secret in everything]
+
+
+def test_findings_that_cannot_be_written_leave_the_old_file(release, protocol: Protocol, tmp_path: Path) -> None:
+    path = tmp_path / "findings.xlsx"
+    path.write_bytes(b"of last week")
+    inspection = check_release(release.write(), protocol)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.ingest.steward.MOST_ROWS", -1)
+        with pytest.raises(FindingsError, match=r"write them to a \.csv file"):
+            write_findings(inspection, path)
+    assert path.read_bytes() == b"of last week"
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["findings.xlsx"]
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("release/findings.xlsx", "do not go into the release folder"),
+    ("findings.pdf", "ends in .xlsx or .csv"),
+    ("nowhere/findings.csv", "there is no folder"),
+])  # fmt: skip
+def test_where_findings_may_not_go(release, tmp_path: Path, name: str, said: str) -> None:
+    assert said in str(unfit_path(tmp_path / name, release.write()))
