@@ -245,6 +245,26 @@ def report(context: typer.Context, release: ReleaseName, protocol: ProtocolName 
 
 
 @app.command()
+def verify(
+    context: typer.Context,
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report's HTML or PDF file, also a copy of one.")],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(help="The site's Ed25519 public key (PEM), to check the signature.", show_default=False),
+    ] = None,
+) -> None:
+    """Say whether a report belongs to a snapshot, and whether either was changed since."""
+    from pipelines.releases.verify import verify as findings_of
+
+    findings = findings_of(_home(context), report, public_key)
+    for found in findings:
+        print(f"{found.subject}: {found.sentence}")
+    unsound = [found.subject for found in findings if found.is_sound is False]
+    if unsound:
+        raise Stop(f"not verified: {', '.join(unsound)}", CHECK_FAILED)
+
+
+@app.command()
 def export(
     context: typer.Context,
     release: ReleaseName,

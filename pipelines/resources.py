@@ -1,10 +1,16 @@
-"""Where the files that travel with the package are: SQL, protocol, code lists, the sample release, R's numbers.
+"""Where the files that travel with the package are (SQL, protocol, code lists, the sample release, R's numbers), and
+what identifies the code that runs.
 
 In a checkout they stand beside `pipelines/`; in an installed wheel they stand in `pipelines/bundled/`. Nothing else
 belongs here.
 """
 
+import hashlib
+import re
+import sys
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -38,3 +44,32 @@ def default_protocol_file() -> Path:
 def sample_release() -> Path:
     """The bundled synthetic release that `lss demo` runs on."""
     return data_folder() / "sample"
+
+
+def code_version() -> dict[str, Any]:
+    """Version of the package, SHA-256 of its code and of its lock, and the versions of the libraries it names."""
+    bundled = _PACKAGE / "bundled"
+    code = [path for path in _PACKAGE.rglob("*.py") if bundled not in path.parents]
+    lock = bundled / "requirements.lock"
+    lock = lock if lock.exists() else _PACKAGE.parent / "requirements.lock"
+    return {
+        "version": metadata.version("lss-outcomes"),
+        "code_sha256": _hash_of([*code, *sql_folder().rglob("*.sql")]),
+        "lock_sha256": _hash_of([lock]) if lock.exists() else "",
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "libraries": {name: metadata.version(name) for name in _libraries()},
+    }
+
+
+def _hash_of(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda file: (file.parent.name, file.name, str(file))):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+def _libraries() -> list[str]:
+    """The libraries that the package itself requires, without extras."""
+    required = metadata.requires("lss-outcomes") or []
+    return sorted({re.split(r"[\s\[<>=!~;]", line)[0] for line in required if "extra ==" not in line})

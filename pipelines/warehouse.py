@@ -3,6 +3,7 @@
 Threads and memory are set here and nowhere else. What the SQL says belongs in `sql/`, publishing in `releases/`.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +101,22 @@ class Warehouse:
         schema, name = table.split(".")
         sql = "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
         return bool(self.run(sql, f"looking for {table}", [schema, name]).fetchall())
+
+    def tables(self) -> list[str]:
+        """All tables as `schema.table`, sorted."""
+        sql = f"SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema IN {SCHEMAS}"
+        return sorted(row[0] for row in self.run(sql, "listing the tables").fetchall())
+
+    def content_hash(self, table: str) -> str:
+        """SHA-256 over columns, types and rows of a table, whatever the order of its rows."""
+        digest = hashlib.sha256(repr(self.columns(table)).encode())
+        sql = f"SELECT sha256(to_json(t)::VARCHAR) AS row_hash FROM {table} AS t ORDER BY row_hash"
+        try:
+            for batch in self.connection.sql(sql).to_arrow_reader():
+                digest.update("".join(batch.column(0).to_pylist()).encode())
+        except duckdb.Error as error:
+            raise WarehouseError(f"hashing {table}: the database refused ({type(error).__name__})") from None
+        return digest.hexdigest()
 
     def columns(self, table: str) -> dict[str, str]:
         """Column names and DuckDB types of a table, in order."""

@@ -16,6 +16,8 @@ from pipelines.assets.records import CHECKS, outdated
 from pipelines.assets.report_files import write_report
 from pipelines.assets.study import STUDY, Study
 from pipelines.releases.publish import publish
+from pipelines.releases.receipt import keep_receipt, run_receipt
+from pipelines.resources import code_version
 
 SNAPSHOT = dg.AssetKey(["reports", "snapshot"])
 REPORT = dg.AssetKey(["reports", "committee_report"])
@@ -65,9 +67,14 @@ def _snapshot(inputs: Inputs) -> dg.AssetsDefinition:
             return
         with plain_errors("publishing the snapshot"):
             _require_whole(study, inputs)
+            digest = _keep_receipt(study)
             path = publish(study.warehouse, study.home, study.release.name, study.protocol.name)
         yield dg.MaterializeResult(
-            metadata={"path": dg.MetadataValue.path(str(path)), "protocol_hash": study.protocol.hash}
+            metadata={
+                "path": dg.MetadataValue.path(str(path)),
+                "protocol_hash": study.protocol.hash,
+                "receipt": digest,
+            }
         )
 
     return snapshot
@@ -91,6 +98,16 @@ def _report() -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={name: dg.MetadataValue.path(str(path)) for name, path in paths.items()})
 
     return committee_report
+
+
+def _keep_receipt(study: Study) -> str:
+    """Note in the working file what the run read and made; returns the receipt's digest."""
+    protocol = {"name": study.protocol.name, "version": study.protocol.version, "hash": study.protocol.hash}
+    files = study.warehouse.read("quality.input_files").to_dicts()
+    release = study.warehouse.read("raw.release")
+    manifest = {"table_name": "", "file": "manifest.toml", "sha256": release["manifest_sha256"].item()}
+    run = run_receipt(study.warehouse, study.release.name, protocol, [manifest, *files], code_version())
+    return keep_receipt(study.warehouse, run)
 
 
 def _ends(inputs: Inputs) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple
 
 from pipelines.derive import Verdict
-from pipelines.warehouse import SCHEMAS, Warehouse, WarehouseError
+from pipelines.warehouse import Warehouse, WarehouseError
 
 MATERIALIZATIONS = "quality.materializations"
 CHECKS = "quality.checks"
@@ -45,13 +45,8 @@ def all_or_nothing(warehouse: Warehouse) -> Iterator[None]:
 
 def begin_anew(warehouse: Warehouse) -> None:
     """Drop every table but the protocol's: with other raw rows nothing that was derived holds any more."""
-    listed = warehouse.query(
-        "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
-        f"WHERE table_schema IN ({', '.join(repr(schema) for schema in SCHEMAS if schema != 'protocol')})",
-        "listing the tables of the working file",
-    )
-    for name in listed["name"]:
-        if name != MATERIALIZATIONS:
+    for name in warehouse.tables():
+        if name != MATERIALIZATIONS and not name.startswith("protocol."):
             warehouse.run(f"DROP TABLE {name}", f"removing {name}")
     prepare_records(warehouse)
     warehouse.run(f"DELETE FROM {MATERIALIZATIONS} WHERE table_name NOT LIKE 'protocol.%'", "forgetting derived tables")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from pipelines.releases import Home
 from pipelines.releases.home import write_whole
+from pipelines.releases.receipt import write_receipt
 from pipelines.releases.snapshot import open_snapshot, protocol_of
 
 
 def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
-    """Render the committee report; returns the paths of its `html` and its `pdf`.
+    """Render the committee report and put its receipt beside it; returns the paths of its `html` and its `pdf`.
 
     Raises:
         ReleaseError: nothing is published for this release and protocol.
@@ -21,6 +22,7 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     paths = report_files(home, release, protocol)
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
+    write_receipt(home, release, protocol)
     return paths
 
 

@@ -102,6 +102,7 @@ QUALITY: dict[str, Columns] = {
         "reason": "VARCHAR",
         "violations": "BIGINT",
     },
+    "quality.input_files": dict.fromkeys(("table_name", "file", "sha256"), "VARCHAR"),
 }
 
 BASE_TABLES: dict[str, Columns] = RAW | PROTOCOL | QUALITY

@@ -104,6 +104,12 @@ class Manifest(_Part):
         """The files of one table."""
         return getattr(self.tables, name)  # type: ignore[no-any-return]
 
+    @property
+    def input_files(self) -> list[tuple[str, str, str]]:
+        """Table, file and SHA-256 of everything that the release is read from."""
+        parts = [(name, self.table(name)) for name in TABLE_NAMES]
+        return [(name, *pair) for name, part in parts for pair in zip(part.files, part.sha256, strict=True)]
+
 
 def load_manifest(folder: Path) -> Manifest:
     """Read and validate a release's manifest.

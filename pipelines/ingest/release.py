@@ -74,7 +74,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
 
     Returns:
         The frames `raw.release`, `raw.patients`, `raw.treatments`, `raw.assessments`, `raw.events`,
-        `quality.quarantine`, `quality.ingest_counts` and `quality.row_rules`.
+        `quality.quarantine`, `quality.ingest_counts`, `quality.row_rules` and `quality.input_files`.
 
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
@@ -92,6 +92,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
         "quality.quarantine": inspection.quarantine,
         "quality.ingest_counts": inspection.counts,
         "quality.row_rules": inspection.rules,
+        "quality.input_files": _input_files(manifest),
     }
     return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
 
@@ -173,3 +174,8 @@ def _about(manifest: Manifest) -> pl.DataFrame:
     return pl.DataFrame(
         [said | {"manifest_sha256": manifest.manifest_sha256}], schema_overrides={"data_use_agreement": pl.String}
     )
+
+
+def _input_files(manifest: Manifest) -> pl.DataFrame:
+    """`quality.input_files`: one row for each file that was read."""
+    return pl.DataFrame(manifest.input_files, schema=["table_name", "file", "sha256"], orient="row")

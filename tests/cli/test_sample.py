@@ -1,6 +1,7 @@
 """Whole runs of the sample release: what the command leaves behind, privacy, repeats, kills, readers and the UI."""
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -72,7 +73,30 @@ def _assert_same(ours: pl.DataFrame, theirs: pl.DataFrame, name: str) -> None:
         assert np.allclose(a.drop_nulls(), b.drop_nulls(), rtol=1e-12, atol=0, equal_nan=True), f"{name}.{column}"
 
 
+def _sha256(path: Path, named: bool = False) -> str:
+    """SHA-256 of a file, or of its name, length and content, as the code's and the lock's hashes are taken."""
+    content = path.read_bytes()
+    prefix = f"{path.name} {len(content)} ".encode() if named else b""
+    return hashlib.sha256(prefix + content).hexdigest()
+
+
 # ---------------------------------------------------------------------------------------------------- what a run leaves
+
+
+def test_the_run_leaves_a_receipt_and_its_report_is_verified(sample_run, lss, tmp_path: Path) -> None:
+    page = sample_run.command.path("report")
+    run = json.loads((page.parent / "receipt.json").read_text(encoding="utf-8"))["run"]
+    expected = {path.name: _sha256(path) for path in sample_release().iterdir() if path.name != "truth.json"}
+    assert {entry["file"]: entry["sha256"] for entry in run["inputs"]} == expected
+    assert run["code"]["lock_sha256"] == _sha256(Path(__file__).parents[2] / "requirements.lock", named=True)
+    verified = lss("verify", page, home=sample_run.home.path)
+    assert verified.code == 0, verified.err
+    assert [line.split(":")[0] for line in verified.out.splitlines()] == ["report", "receipt", "snapshot", "signature"]
+    copy = tmp_path / "report.html"
+    copy.write_bytes(page.read_bytes().replace(b"ESI", b"EST", 1))
+    refused = lss("verify", copy, home=sample_run.home.path)
+    assert refused.code == 4
+    assert "report: no receipt" in refused.out
 
 
 def test_a_run_ends_by_saying_where_its_files_are(sample_run) -> None:
