@@ -31,7 +31,10 @@ SHARE_KEPT = 1e-3
 
 @dataclass(frozen=True)
 class Sojourns:
-    """Stays of subjects in states on (start, stop]; `to` equals `state` when the stay ends without a move; (r,)."""
+    """Stays of subjects in states on (start, stop], sorted by subject and time, without overlap; shape (r,).
+
+    `to` equals `state` when the stay ends without a move.
+    """
 
     subject: Ints
     state: Ints
@@ -173,7 +176,7 @@ class _Walk:
         paths = self._paths(low, high, steps, inverse)
         changes = self._changes(low, high, inverse, paths)
         moment = self._second_moment(changes, paths)
-        self.variance[low + 1 : high + 1] = np.einsum("kas,kab,kbs->ks", product, moment, product)[1:]
+        self.variance[low + 1 : high + 1] = ((moment @ product) * product).sum(axis=1)[1:]
         self._add_areas(low, high, product, paths, changes)
         self._carry_on(high, product[-1], paths[-1], changes)
 
@@ -187,30 +190,40 @@ class _Walk:
     def _changes(self, low: int, high: int, inverse: Floats, paths: Floats) -> _Changes:
         """Return the entries into and exits from states within the stretch, each subject's in order of time."""
         rows = self.rows
-        entering = np.flatnonzero((self.enter < high) & (self.leave > low))
-        leaving = entering[self.leave[entering] <= high]
-        enter_at, leave_at = np.maximum(self.enter[entering] - low, 0), self.leave[leaving] - low
-        state, to = rows.state[leaving], rows.to[leaving]
-        jump = inverse[leave_at, to] - inverse[leave_at, state]
-        jump *= self._weight(leave_at + low, state)[:, None]
-        order_keys = np.concatenate([rows.subject[entering], rows.subject[leaving]])
-        position = np.concatenate([enter_at, leave_at])
-        is_entry = np.repeat([True, False], [len(entering), len(leaving)])
-        order = np.lexsort((is_entry, position, order_keys))
-        change = np.concatenate([-paths[enter_at, rows.state[entering]], paths[leave_at, state] + jump])[order]
-        subject = order_keys[order]
+        held = np.flatnonzero((self.enter < high) & (self.leave > low))
+        has_left = self.leave[held] <= high
+        # A subject's stays follow each other, so entry, exit, entry, … in the order of the rows is the order of time.
+        is_there = np.stack([np.ones_like(has_left), has_left], axis=1).ravel()
+        enter_at = np.maximum(self.enter[held] - low, 0)
+        leave_at = np.minimum(self.leave[held], high) - low
+        state = rows.state[held]
+        change = np.empty((len(held), 2, rows.states))
+        np.negative(paths[enter_at, state], out=change[:, 0])
+        change[:, 1] = paths[leave_at, state] + self._jumps(held, leave_at, low, inverse)
+        subject = np.repeat(rows.subject[held], 2)[is_there]
+        change = change.reshape(-1, rows.states)[is_there]
         level = np.cumsum(change, axis=0)
         first = np.flatnonzero(np.diff(subject, prepend=-1))
         base = np.concatenate([np.zeros((1, rows.states)), level])[first]
         level += np.repeat(self.influence[subject[first]] - base, np.diff(np.append(first, len(subject))), axis=0)
         return _Changes(
             subject,
-            position[order],
-            np.concatenate([rows.state[entering], state])[order],
-            is_entry[order],
+            np.stack([enter_at, leave_at], axis=1).ravel()[is_there],
+            np.repeat(state, 2)[is_there],
+            np.tile([True, False], len(held))[is_there],
             change,
             level,
         )
+
+    def _jumps(self, held: Ints, leave_at: Ints, low: int, inverse: Floats) -> Floats:
+        """Return what a row's own move adds to its subject, shape (rows, S); nothing where it has not moved."""
+        state, to = self.rows.state[held], self.rows.to[held]
+        jumps = np.zeros((len(held), self.rows.states))
+        moved = np.flatnonzero((to != state) & (self.leave[held] == leave_at + low))
+        at, origin = leave_at[moved], state[moved]
+        jumps[moved] = inverse[at, to[moved]] - inverse[at, origin]
+        jumps[moved] *= self._weight(at + low, origin)[:, None]
+        return jumps
 
     def _second_moment(self, changes: _Changes, paths: Floats) -> Floats:
         """Return Σ over subjects of the outer square of A + C_s at each position, shape (k + 1, S, S)."""
@@ -222,9 +235,9 @@ class _Walk:
         cell, cells = at * size + changes.state, positions * size
         members = np.cumsum(np.bincount(cell, sign, cells).reshape(positions, size), axis=0)
         total = np.stack([np.bincount(cell, held[:, b], cells).reshape(positions, size) for b in range(size)], axis=2)
-        crossed = np.einsum("ksa,ksb->kab", np.cumsum(total, axis=0), paths)
+        # Σ over states of X'C + C'X + n C'C, with half of the last in each of the first two.
+        crossed = (np.cumsum(total, axis=0) + 0.5 * members[:, :, None] * paths).transpose(0, 2, 1) @ paths
         moment = crossed + crossed.transpose(0, 2, 1)
-        moment += np.einsum("ksa,ks,ksb->kab", paths, members, paths)
         moment += self.influence.T @ self.influence
         for a in range(size):
             for b in range(a + 1):
