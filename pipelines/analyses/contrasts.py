@@ -21,7 +21,6 @@ from pipelines.analyses.specifications import further_contrasts
 from pipelines.analyses.walking import fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
-    FIXED,
     TREATMENT_POLICY,
     WEIGHTED,
     WEIGHTED_WALK,
@@ -32,7 +31,7 @@ from pipelines.analyses.weighted_effects import (
 from pipelines.analyses.weighting import OVERLAP
 from pipelines.protocol import Protocol
 
-PRIMARY_MEASURES = {WEIGHTED: ("mean difference", ESTIMATED), WEIGHTED_WALK: ("distance ratio", FIXED)}
+PRIMARY_MEASURES = {WEIGHTED: ("mean difference", ESTIMATED), WEIGHTED_WALK: ("distance ratio", ESTIMATED)}
 
 
 def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:

@@ -18,7 +18,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.analyses.walking import distance_ratios, model_rows
+from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
 from pipelines.analyses.weighted_effects import visits_with_weights
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Contrast, EffectModifier, PrimaryOutcome, Protocol
@@ -115,22 +115,17 @@ def _effect(
         return {"subjects": seen.height, "status": NOT_ESTIMABLE, "reason": reason} | dict.fromkeys(NUMBERS)
     fitted = weights(pair, "tier", covariates)
     instrument = protocol.instrument(outcome)
+    known = visits if instrument.kind == "score" else model_rows(visits, pair, instrument)
+    columns = ["value"] if instrument.kind == "score" else WALK_COLUMNS
+    frame = pair.join(
+        known.select("episode_id", "dropout_weight", *columns), on="episode_id", how="left", maintain_order="left"
+    ).with_columns(pl.col("dropout_weight").fill_null(1.0))
     if instrument.kind == "score":
-        frame = pair.join(
-            visits.select("episode_id", "value", "dropout_weight"), on="episode_id", how="left", maintain_order="left"
-        ).with_columns(pl.col("dropout_weight").fill_null(1.0))
-        found = effects(fitted, frame, "value", weights="dropout_weight").filter(
-            pl.col("variance") == "weights estimated"
-        )
-    elif fitted.model is None:
-        reason = fitted.status.removeprefix("not estimable: ")
-        return {"subjects": seen.height, "status": NOT_ESTIMABLE, "reason": reason} | dict.fromkeys(NUMBERS)
+        found = effects(fitted, frame, "value", weights="dropout_weight")
     else:
-        balancing = pair.select("episode_id", "tier", weight=fitted.weights)
-        rows = model_rows(visits, pair, instrument).drop("tier").join(balancing, on="episode_id", maintain_order="left")
-        weighted = rows.with_columns(weight=pl.col("weight") * pl.col("dropout_weight"))
-        ratios = distance_ratios(weighted, instrument, [], weights="weight")
+        ratios = weighted_distance_ratios(fitted, frame, instrument, "dropout_weight")
         found = ratios.filter(pl.col("measure") == "distance").rename({"log_std_error": "std_error"})
+    found = found.filter(pl.col("variance") == "weights estimated")
     row = found.filter(pl.col("group").cast(pl.String) == contrast.tier).row(0, named=True)
     return {name: row[name] for name in (*NUMBERS, "subjects", "status", "reason")}
 

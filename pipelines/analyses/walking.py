@@ -5,6 +5,7 @@ Belongs here: everything that knows a walking test has a time limit. Does not be
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -13,8 +14,9 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked, walking_instruments, windows
 from pipelines.analyses.trajectories import by_window
 from pipelines.models.comparison import ancova
+from pipelines.models.propensity import Propensity
 from pipelines.models.proportions import wilson
-from pipelines.models.walking import distance_to_stop_curve, joint_time_speed, time_to_stop_curve
+from pipelines.models.walking import distance_to_stop_curve, joint_time_speed, time_to_stop_curve, weighted_time_speed
 from pipelines.protocol import Instrument, Protocol
 
 FIXED_TIME_UNADJUSTED = "ANCOVA (HC3) of metres in a fixed time, baseline only"
@@ -23,6 +25,8 @@ JOINT_UNADJUSTED = "joint time and speed, baseline only"
 JOINT_ADJUSTED = "joint time and speed, covariate-adjusted"
 # A walk of the shortest distance told apart takes this long at an ordinary pace of 1 m/s.
 SECONDS_PER_METRE = 1.0
+FOLLOW_UP = ("duration_s", "is_at_cap", "speed_m_s")
+WALK_COLUMNS = (*FOLLOW_UP, "baseline_duration_s", "is_baseline_at_cap", "log_baseline_speed")
 
 
 def joint_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -103,25 +107,32 @@ def model_rows(walks: pl.DataFrame, subjects: pl.DataFrame, instrument: Instrume
     )
 
 
-def distance_ratios(
-    rows: pl.DataFrame,
-    instrument: Instrument,
-    covariates: Sequence[str],
-    weights: str | None = None,
-) -> pl.DataFrame:
+def distance_ratios(rows: pl.DataFrame, instrument: Instrument, covariates: Sequence[str]) -> pl.DataFrame:
     """The joint model on one window's rows: measure, group, reference and the ratio with its limits and status."""
-    return joint_time_speed(
-        rows,
-        "duration_s",
-        "is_at_cap",
-        "speed_m_s",
-        "tier",
-        ["log_baseline_speed", *covariates] if rows["log_baseline_speed"].n_unique() > 1 else list(covariates),
-        weights=weights,
-        zero=(instrument.minimum_distance_m or 1.0) * SECONDS_PER_METRE,
-        baseline_time="baseline_duration_s",
-        baseline_capped="is_baseline_at_cap",
+    adjusters = [*_baseline_speed(rows), *covariates]
+    return joint_time_speed(rows, *FOLLOW_UP, "tier", adjusters, **_limits(instrument))
+
+
+def weighted_distance_ratios(
+    propensity: Propensity, rows: pl.DataFrame, instrument: Instrument, weights: str
+) -> pl.DataFrame:
+    """As `distance_ratios` under propensity weights, with both variances; rows of those without a walk hold nulls."""
+    return weighted_time_speed(
+        propensity, rows, *FOLLOW_UP, _baseline_speed(rows), weights=weights, **_limits(instrument)
     )
+
+
+def _baseline_speed(rows: pl.DataFrame) -> list[str]:
+    return ["log_baseline_speed"] if rows["log_baseline_speed"].drop_nulls().n_unique() > 1 else []
+
+
+def _limits(instrument: Instrument) -> dict[str, Any]:
+    """The shortest time told apart, and where the baseline walk stands, which is latent where it was capped."""
+    return {
+        "zero": (instrument.minimum_distance_m or 1.0) * SECONDS_PER_METRE,
+        "baseline_time": "baseline_duration_s",
+        "baseline_capped": "is_baseline_at_cap",
+    }
 
 
 def walking_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import due, in_ladder_order, score_instruments, stacked, walking_instruments, windows
-from pipelines.analyses.walking import distance_ratios, is_fixed_time, model_rows
+from pipelines.analyses.walking import WALK_COLUMNS, is_fixed_time, model_rows, weighted_distance_ratios
 from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts, with_dropout_weights
 from pipelines.models.propensity import effects
 from pipelines.models.proportions import number_needed_to_treat
@@ -28,7 +28,7 @@ RISK_NON_RESPONSE = "propensity-weighted, missing as non-response"
 ESCALATION_IS_NON_RESPONSE = "composite: escalation is non-response"
 TREATMENT_POLICY = "treatment policy"
 HYPOTHETICAL = "hypothetical: no escalation"
-FIXED, ESTIMATED = "weights fixed", "weights estimated"
+ESTIMATED = "weights estimated"
 
 
 def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -86,7 +86,7 @@ def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Ratios of distance, time and speed from the joint model weighted to the overlap population.
 
-    The model holds the baseline walk; the weights are held fixed.
+    The model holds the baseline walk. Patients without a walk there count for the propensity only.
     """
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
@@ -103,7 +103,7 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 labels = {"outcome": name, "window": window.name, "method": WEIGHTED_WALK, "strategy": strategy}
                 for weighted in shared:
                     found = _weighted_walk(weighted, seen, protocol.instrument(name))
-                    pieces.append(of_contrast(found.with_columns(variance=pl.lit(FIXED)), weighted, labels))
+                    pieces.append(of_contrast(found, weighted, labels))
     return stacked(pieces)
 
 
@@ -182,26 +182,10 @@ def _needed_to_treat(risk: pl.DataFrame) -> pl.DataFrame:
 
 
 def _weighted_walk(weighted: Weighted, walks: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
-    frame = with_visits(weighted, walks, [])
-    balancing = frame.select("episode_id", weight=weighted.propensity.weights * frame["dropout_weight"])
-    usable = model_rows(walks, weighted.rows, instrument).with_columns(
-        pl.col("tier").cast(pl.String).cast(pl.Enum([weighted.contrast.reference, weighted.contrast.tier]))
-    )
-    rows = usable.join(balancing.drop_nulls(), on="episode_id", how="inner", maintain_order="left")
-    if weighted.propensity.model is None or rows["tier"].n_unique() < 2:
-        reason = weighted.propensity.status.removeprefix("not estimable: ")
-        return pl.DataFrame(
-            [
-                {
-                    "measure": measure,
-                    "group": weighted.contrast.tier,
-                    "status": "not estimable",
-                    "reason": reason if weighted.propensity.model is None else "fewer than two arms walked",
-                }
-                for measure in ("time", "speed", "distance")
-            ]
-        ).with_columns(log_std_error=pl.lit(None, pl.Float64))
-    return distance_ratios(rows, instrument, [], weights="weight")
+    usable = model_rows(walks, weighted.rows, instrument).select("episode_id", *WALK_COLUMNS)
+    frame = with_visits(weighted, walks, []).select("episode_id", "dropout_weight")
+    frame = frame.join(usable, on="episode_id", how="left", maintain_order="left")
+    return weighted_distance_ratios(weighted.propensity, frame, instrument, "dropout_weight")
 
 
 def of_contrast(

@@ -159,7 +159,10 @@ class WalkingFit:
 
     def robust_covariance(self, clusters: Ints | None) -> Floats:
         """Return the sandwich variance, scores summed within clusters (White 1982, Econometrica 50:1)."""
-        totals = cluster_sums(self.scores, clusters)
+        return self.sandwich(cluster_sums(self.scores, clusters))
+
+    def sandwich(self, totals: Floats) -> Floats:
+        """Return the variance, given what each independent unit adds to the estimating function, shape (units, q)."""
         return self.information_inverse @ (totals.T @ totals) @ self.information_inverse
 
 

@@ -28,8 +28,9 @@ from pipelines.models._frames import (
     event_indicator,
     numeric,
 )
-from pipelines.models._linear import aliased_columns
+from pipelines.models._linear import aliased_columns, cluster_sums
 from pipelines.models._walking_likelihood import CAPPED, STOPPED, ZERO, Baseline, WalkingData, WalkingFit, maximise
+from pipelines.models.propensity import Propensity
 from pipelines.models.survival import kaplan_meier
 
 MEASURES = ("time", "speed", "distance")
@@ -78,31 +79,70 @@ def joint_time_speed(
         raise ModelInputError(f"variance must be robust or model, not {variance}.")
     if weights is not None:
         frame = frame.filter(case_weights(frame, weights) > 0)
-    walks = _walks(frame, time, capped, zero, "walk")
-    arms = arms_of(frame, treatment)
-    reasons = too_few_rows(arms, min_stops_per_arm, "observed stops", walks.kind == STOPPED)
-    kept = [i for i, reason in enumerate(reasons) if reason is None]
-    if len(kept) < 2:
-        return _ratios(
-            [ArmEstimates.failed(arms, "fewer than two arms have enough observed stops", reasons)] * 3, level
-        )
-    rows = np.isin(arms.codes, kept)
-    used = frame.filter(rows)
-    x, names = design_matrix(used, covariates)
-    design = np.column_stack([arms.indicators()[rows][:, kept], x])
-    data = WalkingData(
-        walks.kind[rows],
-        walks.log_time[rows],
-        _log_speed(used, speed, walks.kind[rows]),
-        _standardised(design, len(kept)),
-        case_weights(used, weights),
-        _baseline(used, baseline_time, baseline_capped, zero),
-    )
-    clusters = cluster_codes(used, cluster)
-    problem = _unusable(design, [arms.names[i] for i in kept] + names, data.weights) or too_few_clusters(clusters)
-    if problem is not None:
-        return _ratios([ArmEstimates.failed(arms, problem, reasons)] * 3, level)
-    return _ratios(_measures(arms, kept, reasons, data, variance, clusters), level)
+    model = _Model(time, capped, speed, covariates, cluster, zero, baseline_time, baseline_capped, min_stops_per_arm)
+    found = _fit(frame, arms_of(frame, treatment), case_weights(frame, weights), model)
+    if found.fit is None:
+        return _ratios(found.measures(None), level)
+    clusters = cluster_codes(frame.filter(found.rows), cluster)
+    covariance = found.fit.information_inverse if variance == "model" else found.fit.robust_covariance(clusters)
+    return _ratios(found.measures(covariance), level)
+
+
+def weighted_time_speed(
+    propensity: Propensity,
+    frame: pl.DataFrame,
+    time: str,
+    capped: str,
+    speed: str,
+    covariates: Sequence[str] = (),
+    weights: str | None = None,
+    cluster: str | None = None,
+    zero: float | None = None,
+    baseline_time: str | None = None,
+    baseline_capped: str | None = None,
+    level: float = 0.95,
+    min_stops_per_arm: int = MIN_STOPS_PER_ARM,
+) -> pl.DataFrame:
+    """Ratios as `joint_time_speed`, weighted to the population of a propensity model, with two variances.
+
+    `frame` holds the rows on which the propensity was fitted, in the same order. Rows whose `time` is null count for
+    the propensity only. `weights` (say, for dropout) multiply the propensity's and are held fixed; the other arguments
+    are those of `joint_time_speed`.
+
+    Result: a row a variance (`weights fixed`, `weights estimated`), measure and ordered pair: variance, then columns as
+    `joint_time_speed`. A row's score is its estimating function; stacked with the propensity model's score it carries
+    what estimating the weights contributes. A propensity without weights makes every row `not estimable`.
+
+    Raises ModelInputError as `joint_time_speed`, and for other rows than the propensity's.
+    Source: Stefanski & Boos 2002, American Statistician 56:29 (stacked equations).
+    """
+    arms = propensity.arms
+    if frame.height != len(arms.codes):
+        raise ModelInputError("The frame must hold the rows on which the propensity was fitted, in the same order.")
+    walked = frame[time].is_not_null().to_numpy()
+    walkers = Arms(arms.levels, arms.codes[walked])
+    variances = ("weights fixed", "weights estimated")
+    problem = propensity.status.removeprefix("not estimable: ") if propensity.model is None else None
+    clusters = cluster_codes(frame, cluster)
+    problem = problem or (None if walked.any() else "no walk was seen")
+    if problem := problem or too_few_clusters(clusters):
+        gaps = _ratios([ArmEstimates.failed(walkers, problem)] * len(MEASURES), level)
+        return pl.concat(gaps.select(pl.lit(name).alias("variance"), pl.all()) for name in variances)
+    balancing = propensity.weights.to_numpy()
+    case = balancing[walked] * case_weights(frame, weights)[walked]
+    model = _Model(time, capped, speed, covariates, cluster, zero, baseline_time, baseline_capped, min_stops_per_arm)
+    found = _fit(frame.filter(walked), walkers, case, model)
+    pieces = []
+    for name in variances:
+        covariance = None
+        if found.fit is not None:
+            rows = np.zeros((frame.height, found.fit.scores.shape[1]))
+            rows[np.flatnonzero(walked)[found.rows]] = found.fit.scores
+            moved = rows if name == "weights fixed" else propensity.stacked(rows / balancing[:, None])
+            covariance = found.fit.sandwich(cluster_sums(moved, clusters))
+        measures = _ratios(found.measures(covariance), level)
+        pieces.append(measures.select(pl.lit(name).alias("variance"), pl.all()))
+    return pl.concat(pieces)
 
 
 def time_to_stop_curve(
@@ -210,28 +250,67 @@ def _standardised(design: Floats, arms: int) -> Floats:
     return np.column_stack([design[:, :arms], (x - x.mean(axis=0)) / np.where(scale > 0, scale, 1.0)])
 
 
-def _measures(
-    arms: Arms,
-    kept: Sequence[int],
-    reasons: Sequence[str | None],
-    data: WalkingData,
-    variance: str,
-    clusters: Ints | None,
-) -> list[ArmEstimates]:
-    """Return the arms' log means of time, speed and distance, with their joint covariance."""
-    fit = maximise(data)
-    try:
-        problem = _problem(fit, data)
-        covariance = fit.information_inverse if variance == "model" else fit.robust_covariance(clusters)
-    except np.linalg.LinAlgError:
-        problem = "the likelihood has no maximum: the information matrix is not positive definite"
+@dataclass(frozen=True)
+class _Model:
+    time: str
+    capped: str
+    speed: str
+    covariates: Sequence[str]
+    cluster: str | None
+    zero: float | None
+    baseline_time: str | None
+    baseline_capped: str | None
+    min_stops_per_arm: int
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The arms kept and the rows used (boolean, one a row of the frame), with the fit, or why there is none."""
+
+    arms: Arms
+    kept: Sequence[int]
+    reasons: Sequence[str | None]
+    rows: Bools
+    fit: WalkingFit | None
+    problem: str | None = None
+
+    def measures(self, covariance: Floats | None) -> list[ArmEstimates]:
+        """Return the arms' log means of time, speed and distance, given the covariance of the fit's parameters."""
+        if self.fit is None or covariance is None:
+            return [ArmEstimates.failed(self.arms, self.problem or "no fit", self.reasons)] * len(MEASURES)
+        k = len(self.kept)
+        estimates, jacobian = _log_means(self.fit, k)
+        joint = jacobian @ covariance @ jacobian.T
+        parts = [slice(j * k, (j + 1) * k) for j in range(len(MEASURES))]
+        return [spread(self.arms, self.kept, estimates[part], joint[part, part], self.reasons) for part in parts]
+
+
+def _fit(frame: pl.DataFrame, arms: Arms, case: Floats, model: _Model) -> _Found:
+    """Fit the model to the arms that have enough observed stops; `case` are the rows' weights, all positive."""
+    walks = _walks(frame, model.time, model.capped, model.zero, "walk")
+    reasons = too_few_rows(arms, model.min_stops_per_arm, "observed stops", walks.kind == STOPPED)
+    kept = [i for i, reason in enumerate(reasons) if reason is None]
+    rows: Bools = np.isin(arms.codes, kept)
+    if len(kept) < 2:
+        return _Found(arms, kept, reasons, rows, None, "fewer than two arms have enough observed stops")
+    used = frame.filter(rows)
+    x, names = design_matrix(used, model.covariates)
+    design = np.column_stack([arms.indicators()[rows][:, kept], x])
+    data = WalkingData(
+        walks.kind[rows],
+        walks.log_time[rows],
+        _log_speed(used, model.speed, walks.kind[rows]),
+        _standardised(design, len(kept)),
+        case[rows],
+        _baseline(used, model.baseline_time, model.baseline_capped, model.zero),
+    )
+    problem = _unusable(design, [arms.names[i] for i in kept] + names, data.weights)
+    problem = problem or too_few_clusters(cluster_codes(used, model.cluster))
     if problem is not None:
-        return [ArmEstimates.failed(arms, problem, reasons)] * len(MEASURES)
-    estimates, jacobian = _log_means(fit, len(kept))
-    joint = jacobian @ covariance @ jacobian.T
-    k = len(kept)
-    parts = [slice(j * k, (j + 1) * k) for j in range(len(MEASURES))]
-    return [spread(arms, kept, estimates[part], joint[part, part], reasons) for part in parts]
+        return _Found(arms, kept, reasons, rows, None, problem)
+    fit = maximise(data)
+    problem = _problem(fit, data)
+    return _Found(arms, kept, reasons, rows, fit if problem is None else None, problem)
 
 
 def _problem(fit: WalkingFit, data: WalkingData) -> str | None:
@@ -241,6 +320,10 @@ def _problem(fit: WalkingFit, data: WalkingData) -> str | None:
     spreads = np.array([data.log_speed.std(), data.log_time.std()])
     if (scales <= NO_RESIDUAL_SCALE * np.maximum(spreads, NO_RESIDUAL_SCALE)).any():
         return "time or speed does not vary beyond arm and covariates"
+    try:
+        fit.information_inverse  # noqa: B018 (kept by the fit)
+    except np.linalg.LinAlgError:
+        return "the likelihood has no maximum: the information matrix is not positive definite"
     return None
 
 
