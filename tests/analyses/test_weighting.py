@@ -1,11 +1,14 @@
 """Propensity weights and the effects under them, where both can be worked out by strata."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.analyses.contrasts import with_primary
 from pipelines.analyses.covariates import complete_subjects
-from pipelines.analyses.weighted_effects import score_differences
+from pipelines.analyses.weighted_effects import score_differences, walking_ratios
 from pipelines.analyses.weighting import weighted_contrasts, with_dropout_weights
 from pipelines.protocol import Protocol
 
@@ -84,6 +87,20 @@ def test_both_variances_stand_side_by_side(
         overlap.filter(pl.col("variance") == v)["std_error"][0] for v in ("weights fixed", "weights estimated")
     )
     assert estimated < fixed
+
+
+def test_walking_is_primary_with_its_weights_estimated(tables: Mapping[str, pl.DataFrame], protocol: Protocol) -> None:
+    contrasts = [c.model_dump() for c in protocol.contrasts if c.name == "mild_vs_esi"]
+    asked = [{"outcome": "spwt", "window": "12m"}]
+    one = protocol.with_overrides({"contrasts": contrasts, "primary.outcomes": asked, "primary.secondary_outcomes": []})
+    found = walking_ratios(tables, one).filter(window="12m", strategy="treatment policy")
+    assert found["variance"].to_list() == ["weights fixed"] * 3 + ["weights estimated"] * 3
+    assert set(found["status"]) == {"estimable"}
+    fixed, estimated = (found.filter(variance=v)["log_std_error"].to_list() for v in found["variance"].unique())
+    assert fixed != estimated
+    named = found.with_columns(measure=pl.format("{} ratio", "measure"), population=pl.lit("overlap"))
+    primary = with_primary(named, one).filter("is_primary")
+    assert primary.select("measure", "variance").rows() == [("distance ratio", "weights estimated")]
 
 
 def test_dropout_weights_are_one_over_the_share_seen(subjects: pl.DataFrame, one_covariate: Protocol) -> None:

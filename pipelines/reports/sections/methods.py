@@ -73,7 +73,9 @@ def _walking(protocol: Protocol) -> Section:
             "the "
             "ratio of distances between tiers is the product of the ratios of time and speed. A walk shorter than "
             "can be "
-            "told apart is censored from below; a baseline at the limit enters as at least the limit."
+            "told apart is censored from below; a baseline at the limit enters as at least the limit. Limits under "
+            "propensity weights allow for the estimation of the weights (stacked estimating equations, Stefanski "
+            "& Boos 2002)."
         ),
         formula(
             r"\log(D) = \log(\mathrm{time}) + \log(\mathrm{speed}),\quad \frac{D_1}{D_0} = \exp(\tau_{\mathrm{time}} "
