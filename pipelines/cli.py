@@ -157,11 +157,13 @@ def check(
     """Hold a release against contract, de-identification guard and row rules; writes nothing but asked-for findings."""
     from pipelines.console import show_table
     from pipelines.ingest import check_release
+    from pipelines.ingest.anonymity import sentence
     from pipelines.ingest.steward import unfit_path, write_findings
 
     if findings and (problem := unfit_path(findings, release_dir)):
         raise Stop(problem, WRONG_USAGE)
-    found = check_release(release_dir, _protocol(protocol, None))
+    effective = _protocol(protocol, None)
+    found = check_release(release_dir, effective)
     show_table(f"Release {found.release}", found.counts.columns, found.counts.iter_rows(named=True))
     print()
     if found.violated.is_empty():
@@ -169,6 +171,8 @@ def check(
     else:
         columns = ["rule", "table_name", "severity", "violations", "reason"]
         show_table("Row rules that are violated", columns, found.violated.iter_rows(named=True))
+    if few := sentence(found.anonymity, effective):
+        print(f"\n{few[0].upper()}{few[1:]}.")
     if findings:
         print(f"\nfindings: {findings.absolute()} ({write_findings(found, findings):,})")
 
@@ -294,6 +298,7 @@ def ui(
 def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analysis_set: AnalysisSet | None) -> None:
     """Check and register the release, run the job and say where its files are."""
     from pipelines.ingest import check_release
+    from pipelines.ingest.anonymity import sentence
     from pipelines.ingest.manifest import load_manifest
     from pipelines.releases import Register
     from pipelines.releases.register import registered
@@ -301,7 +306,8 @@ def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analy
     home = _home(context)
     protocol = _protocol(protocol_file, analysis_set)
     manifest = load_manifest(folder)
-    check_release(folder, protocol)
+    if few := sentence(check_release(folder, protocol).anonymity, protocol):
+        _say(few)
     Register(home).add(registered(manifest.release, folder, manifest.manifest_sha256, protocol.name, protocol_file))
     config = {"analysis_set": analysis_set.value} if analysis_set else {}
     _run_job(home, manifest.release, config)

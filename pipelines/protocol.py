@@ -257,6 +257,32 @@ class Disclosure(_Part):
     citation: str
 
 
+QuasiIdentifier = Literal[
+    "age_band", "sex", "site_id", "tier", "enrolment_year", "enrolment_quarter", "bmi", "smoking", "insurance",
+    "education", "workers_comp", "prior_lumbar_surgery",
+]  # fmt: skip
+
+
+class Anonymity(_Part):
+    """k-anonymity: how many patients must share what an outsider could know of them, and what follows if fewer do.
+
+    `tier` is the first one since enrolment; an age band has `age_band_years` years, and 90 or older is its own.
+    """
+
+    quasi_identifiers: tuple[QuasiIdentifier, ...] = Field(
+        default=("age_band", "sex", "site_id", "tier", "enrolment_year"), min_length=1
+    )
+    age_band_years: int = Field(default=5, ge=1, le=50)
+    minimum_group: int = Field(default=5, ge=2)
+    action: Literal["warn", "block"] = "warn"
+    citation: str = "k of 5 for data that stay inside: common practice [unverified]"
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        _require_unique("quasi_identifiers", list(self.quasi_identifiers))
+        return self
+
+
 class Amendment(_Part):
     """A change of the protocol, with its reason."""
 
@@ -288,6 +314,7 @@ class Protocol(_Part):
     contrasts: tuple[Contrast, ...] = ()
     diagnostics: Diagnostics
     disclosure: Disclosure
+    anonymity: Anonymity = Field(default_factory=Anonymity)
     amendments: tuple[Amendment, ...] = ()
 
     @model_validator(mode="after")

@@ -26,6 +26,9 @@ ABOUT = {
     "the value itself is not kept.",
     "quality.ingest_counts": "Rows read, accepted and quarantined for each table; they reconcile.",
     "quality.row_rules": "Every row rule with the number of its violations.",
+    "quality.anonymity": "How many patients stand in groups smaller than the protocol wants, by all quasi-identifiers "
+    "together and with each one left out (k-anonymity).",
+    "quality.anonymity_groups": "Every group of patients alike in all quasi-identifiers, with its size; protected.",
     "quality.input_files": "Every file that the release was read from, with its SHA-256.",
     "protocol.study": "Name, version and hash of the effective protocol, one row.",
     "protocol.rules": "Baseline span, planned stages, headline horizon and smallest count that may be shown.",

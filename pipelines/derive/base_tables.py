@@ -103,6 +103,19 @@ QUALITY: dict[str, Columns] = {
         "violations": "BIGINT",
     },
     "quality.input_files": dict.fromkeys(("table_name", "file", "sha256"), "VARCHAR"),
+    "quality.anonymity": {
+        "left_out": "VARCHAR",
+        "quasi_identifiers": "VARCHAR",
+        "minimum_group": "INTEGER",
+        "action": "VARCHAR",
+        "patients": "BIGINT",
+        "patient_groups": "BIGINT",
+        "smallest_group": "BIGINT",
+        "groups_below": "BIGINT",
+        "patients_below": "BIGINT",
+        "patients_alone": "BIGINT",
+    },
+    "quality.anonymity_groups": {"patient_group": "VARCHAR", "patients": "BIGINT", "is_below": "BOOLEAN"},
 }
 
 BASE_TABLES: dict[str, Columns] = RAW | PROTOCOL | QUALITY

@@ -16,7 +16,7 @@ from pipelines.derive.tables import SqlTable, load_tables
 from pipelines.warehouse import Warehouse, WarehouseError
 
 VerdictWord = Literal["error", "not applicable", "failed", "passed"]
-Kind = Literal["grain", "coverage", "range", "reconciliation"]
+Kind = Literal["grain", "coverage", "range", "reconciliation", "disclosure"]
 
 _KEYS = ("title", "target", "kind", "blocking", "meaning")
 _COLUMNS = ["violations", "rows_examined"]
@@ -30,7 +30,7 @@ class SqlCheck:
         name: the file's name.
         title: what must hold, in a few words.
         target: the `schema.table` that it judges.
-        kind: `grain`, `coverage`, `range` or `reconciliation`.
+        kind: `grain`, `coverage`, `range`, `reconciliation` or `disclosure` (what could give a patient away).
         is_blocking: whether a failure stops the run.
         meaning: what a failure means, in plain words.
         sql: a SELECT of one row: `violations`, `rows_examined`.

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.ingest import context, guard
+from pipelines.ingest.anonymity import anonymity, anonymity_groups, known_of_patients
 from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.manifest import Manifest, load_manifest
@@ -31,6 +32,8 @@ class Inspection:
         rules: rule, table_name, severity, reason, violations; one row a rule, also those never violated.
         quarantine: file, line, column, rule, reason; one row a problem.
         warnings: as `quarantine`, for rows that carry on.
+        anonymity: how many accepted patients share the protocol's quasi-identifiers (`anonymity.anonymity`).
+        anonymity_groups: the groups of patients alike in all of them, the smallest first.
     """
 
     release: str
@@ -38,6 +41,8 @@ class Inspection:
     rules: pl.DataFrame
     quarantine: pl.DataFrame
     warnings: pl.DataFrame
+    anonymity: pl.DataFrame
+    anonymity_groups: pl.DataFrame
 
     @property
     def rows_quarantined(self) -> int:
@@ -66,7 +71,7 @@ def check_release(folder: Path, protocol: Protocol) -> Inspection:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
     """
     manifest, judged = _judged(Path(folder), protocol)
-    return _inspection(manifest, judged)
+    return _inspection(manifest, judged, protocol)
 
 
 def read_release(folder: Path, protocol: Protocol) -> Ingested:
@@ -74,7 +79,8 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
 
     Returns:
         The frames `raw.release`, `raw.patients`, `raw.treatments`, `raw.assessments`, `raw.events`,
-        `quality.quarantine`, `quality.ingest_counts`, `quality.row_rules` and `quality.input_files`.
+        `quality.quarantine`, `quality.ingest_counts`, `quality.row_rules`, `quality.anonymity`,
+        `quality.anonymity_groups` and `quality.input_files`.
 
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
@@ -82,7 +88,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     from pipelines.ingest.shape import RECORD_ID, hold_shape  # pandera's import would slow `lss check`
 
     manifest, judged = _judged(Path(folder), protocol)
-    inspection = _inspection(manifest, judged)
+    inspection = _inspection(manifest, judged, protocol)
     record_id = pl.format("{}:{}", FILE, LINE).alias(RECORD_ID)
     raw = {
         f"raw.{name}": hold_shape(judged[name].accepted.select(*table.column_names, record_id), table)
@@ -92,6 +98,8 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
         "quality.quarantine": inspection.quarantine,
         "quality.ingest_counts": inspection.counts,
         "quality.row_rules": inspection.rules,
+        "quality.anonymity": inspection.anonymity,
+        "quality.anonymity_groups": inspection.anonymity_groups,
         "quality.input_files": _input_files(manifest),
     }
     return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
@@ -158,13 +166,17 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judge
     return manifest, {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
 
 
-def _inspection(manifest: Manifest, judged: dict[str, Judged]) -> Inspection:
+def _inspection(manifest: Manifest, judged: dict[str, Judged], protocol: Protocol) -> Inspection:
+    accepted = (judged["patients"].accepted, judged["treatments"].accepted)
+    known = known_of_patients(*accepted, contract(protocol)["treatments"], protocol)
     return Inspection(
         manifest.release,
         counts=pl.concat(part.counts for part in judged.values()),
         rules=pl.concat(part.rules for part in judged.values()),
         quarantine=pl.concat(part.quarantine for part in judged.values()),
         warnings=pl.concat(part.warnings for part in judged.values()),
+        anonymity=anonymity(known, protocol),
+        anonymity_groups=anonymity_groups(known, protocol),
     )
 
 

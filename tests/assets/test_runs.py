@@ -12,7 +12,7 @@ from pipelines.assets.alive import alive
 from pipelines.assets.instance import open_instance
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.releases import Register, Release, open_snapshot
-from pipelines.resources import default_protocol_file
+from pipelines.resources import default_protocol_file, sql_folder
 from pipelines.warehouse import open_warehouse
 
 pytestmark = pytest.mark.slow
@@ -111,6 +111,16 @@ def test_a_failed_blocking_check_publishes_nothing(tiny) -> None:
     with open_warehouse(tiny.home.working_file("tiny", "lss-ladder")) as warehouse:
         checks = warehouse.read("quality.checks").select("check_name", "verdict", "violations").rows()
     assert ("all_counted", "failed", 3) in checks
+
+
+@pytest.mark.parametrize(("action", "outcome"), [("warn", "done"), ("block", "check failed")])
+def test_patients_who_stand_out_stop_publishing_where_the_protocol_says_so(tiny, action: str, outcome: str) -> None:
+    names = ("few_alike_not_published", "few_alike_warned_of")
+    tiny.write_sql({f"checks/{name}.sql": (sql_folder() / f"checks/{name}.sql").read_text() for name in names})
+    finished = tiny.run(overrides={"anonymity": {"action": action}})
+    assert finished.outcome == outcome
+    assert ("smaller than the protocol lets be published" in finished.sentence) == (action == "block")
+    assert tiny.snapshot.exists() == (action == "warn")
 
 
 def test_no_patient_id_leaves_the_warehouse_in_a_run_that_passes(tiny) -> None:

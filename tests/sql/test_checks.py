@@ -29,6 +29,8 @@ DAMAGE = {
     "episodes_within_follow_up": "UPDATE outcomes.episodes SET end_day = start_day - 1 WHERE episode_id = 'A-1'",
     "event_records_exist": "UPDATE outcomes.time_to_event SET source_id = 'events.csv:9' WHERE source_table = 'events'",
     "event_times_in_follow_up": "UPDATE outcomes.time_to_event SET time_days = -1 WHERE status = 1",
+    "few_alike_not_published": "UPDATE quality.anonymity SET patients_below = 1 WHERE action = 'block'",
+    "few_alike_warned_of": "UPDATE quality.anonymity SET patients_below = 2 WHERE action = 'warn'",
     "follow_up_end_known": "UPDATE staging.follow_up SET follow_up_end_day = NULL WHERE patient_id = 'B'",
     "follow_up_ends_after_enrolment": "UPDATE staging.follow_up SET follow_up_end_day = -1 WHERE patient_id = 'B'",
     "ingest_counts_reconcile": "UPDATE quality.ingest_counts SET rows_read = rows_read + 1",
@@ -68,6 +70,8 @@ def warehouse(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Warehou
     rows = [(name, count, count, 0) for name, count in counts]
     schema = {"table_name": pl.String, "rows_read": pl.Int64, "rows_accepted": pl.Int64, "rows_quarantined": pl.Int64}
     warehouse.write("quality.ingest_counts", pl.DataFrame(rows, schema, orient="row"))
+    alike = {"left_out": "nothing", "action": ["warn", "block"], "patients": 9, "patients_below": 0}
+    warehouse.write("quality.anonymity", pl.DataFrame(alike))
     return warehouse  # type: ignore[no-any-return]
 
 
@@ -105,6 +109,14 @@ def test_a_row_that_stands_twice_breaks_the_grain(damaged: Callable[[str], Wareh
     target = CHECKS[name].target
     verdict = run_check(damaged(f"INSERT INTO {target} SELECT * FROM {target} LIMIT 1"), CHECKS[name])
     assert (verdict.verdict, verdict.violations) == ("failed", 2)
+
+
+def test_small_groups_block_only_where_the_protocol_says_so(damaged: Callable[[str], Warehouse]) -> None:
+    warehouse = damaged("DELETE FROM quality.anonymity WHERE action = 'block'")
+    warehouse.run("UPDATE quality.anonymity SET patients_below = 9", "doing more damage")
+    verdicts = {name: run_check(warehouse, CHECKS[name]).verdict for name in DAMAGE if name.startswith("few_alike")}
+    assert verdicts == {"few_alike_not_published": "not applicable", "few_alike_warned_of": "failed"}
+    assert (CHECKS["few_alike_not_published"].is_blocking, CHECKS["few_alike_warned_of"].is_blocking) == (True, False)
 
 
 def test_a_missing_key_breaks_the_grain(damaged: Callable[[str], Warehouse]) -> None:

@@ -1,0 +1,10 @@
+-- title: No patient group is smaller than the protocol lets be published
+-- target: quality.anonymity
+-- kind: disclosure
+-- blocking: true
+-- meaning: Patients are in groups smaller than the protocol lets be published; quality.anonymity says what to coarsen.
+SELECT
+    coalesce(sum(patients_below), 0) AS violations,
+    coalesce(sum(patients), 0) AS rows_examined
+FROM quality.anonymity
+WHERE left_out = 'nothing' AND action = 'block'
