@@ -249,6 +249,36 @@ def report(context: typer.Context, release: ReleaseName, protocol: ProtocolName 
 
 
 @app.command()
+def diff(
+    context: typer.Context,
+    before: Annotated[str, typer.Argument(metavar="A", help="Name of the earlier release.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Name of the later release.")],
+    protocol: ProtocolName = None,
+    is_whole: Annotated[bool, typer.Option("--all", help="Show what is within its tolerance, too.")] = False,
+) -> None:
+    """Say what changed between two published releases; small counts are shown, so it stays on the protected side."""
+    from contextlib import closing
+
+    import polars as pl
+
+    from pipelines.console import show_changes
+    from pipelines.releases import Register, open_snapshot
+    from pipelines.releases.diff import changes
+    from pipelines.releases.snapshot import protocol_of
+
+    home = _home(context)
+    name = protocol or Register(home).find(after).protocol
+    with closing(open_snapshot(home, before, name)) as old, closing(open_snapshot(home, after, name)) as new:
+        found = changes(old, new, protocol_of(new), (before, after))
+    shown = found if is_whole else found.filter(pl.col("verdict").is_in(["beyond", "explained"]))
+    show_changes(f"{before} to {after}", shown.iter_rows(named=True))
+    beyond = found.filter(verdict="beyond").height
+    print(f"{found.height} quantities compared, {beyond} beyond their tolerance")
+    if beyond:
+        raise Stop(f"{beyond} changes go beyond the protocol's tolerance and are not explained", CHECK_FAILED)
+
+
+@app.command()
 def verify(
     context: typer.Context,
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report's HTML or PDF file, also a copy of one.")],

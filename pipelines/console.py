@@ -89,6 +89,22 @@ def say_progress(text: str) -> None:
         console.print(f"{text:<70}", end="\r", highlight=False)
 
 
+def show_changes(title: str, changes: Iterable[Mapping[str, object]]) -> None:
+    """What changed between two releases as a table, with notes below it."""
+    listed = list(changes)
+    numbers = ("value_before", "value_after", "change", "tolerance")
+    rows = [{**row, **{name: _digits(row[name]) for name in numbers}} for row in listed]
+    if rows:
+        show_table(title, ["quantity", "group", *numbers, "scale", "verdict"], rows)
+    for row in listed:
+        if row["note"] is not None:
+            print(f"{row['quantity']} {row['group']}".strip() + f": {row['note']}")
+
+
+def _digits(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else ""
+
+
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """A plain table on standard output: text to the left, numbers to the right."""
     listed = [[row[column] for column in columns] for row in rows]
@@ -97,7 +113,9 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Mapping[str, o
         is_number = bool(listed) and all(isinstance(row[index], int) for row in listed)
         table.add_column(column.replace("_", " "), justify="right" if is_number else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row))
+        table.add_row(
+            *(f"{value:,}" if isinstance(value, int) else "" if value is None else str(value) for value in row)
+        )
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDE)

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.analyses import ANALYSES, Analysis
+from pipelines.assets.changes import CHANGES_READ, changes_asset
 from pipelines.assets.checks import sort_checks, waiting_checks
 from pipelines.assets.derived import sql_assets
 from pipelines.assets.jobs import quarterly_schedule, report_job
@@ -16,6 +17,7 @@ from pipelines.assets.sources import ABOUT, source_assets
 from pipelines.assets.study import STUDY, study_resource
 from pipelines.derive import load_tables
 from pipelines.releases import Home, find_home
+from pipelines.releases.diff import CHANGES
 from pipelines.resources import sql_folder
 
 
@@ -42,12 +44,14 @@ def build_defs(
     inputs: dict[str, tuple[str, ...]] = dict.fromkeys(ABOUT, ())
     inputs |= {table.name: table.depends_on for table in tables}
     inputs |= {f"results.{name}": entry.inputs for name, entry in analyses.items()}
+    inputs[CHANGES] = CHANGES_READ
     job = report_job()
     return dg.Definitions(
         assets=[
             *source_assets(checks.with_table),
             *sql_assets(tables, checks.with_table),
             *result_assets(analyses),
+            changes_asset(checks.with_table.get(CHANGES, ())),
             *published_assets(inputs),
         ],
         asset_checks=waiting_checks(checks),

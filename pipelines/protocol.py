@@ -283,6 +283,34 @@ class Anonymity(_Part):
         return self
 
 
+class ExplainedChange(_Part):
+    """A change between releases that has a known reason; without a group it speaks for all groups."""
+
+    release: str
+    quantity: str
+    group: str | None = None
+    reason: str
+
+
+class ReleaseChanges(_Part):
+    """How far a release may differ from the one before it without an explanation.
+
+    Counts may fall or grow by a fraction of the value before, and by less than `minimum_records` in any case; patients
+    and treatments may be gone or told otherwise up to a share; the share of quarantined rows may move by a fraction;
+    estimates may move by standard errors.
+    """
+
+    fall_fraction: float = Field(default=0.02, ge=0, le=1)
+    growth_fraction: float = Field(default=0.5, ge=0)
+    minimum_records: int = Field(default=11, ge=1)
+    gone_fraction: float = Field(default=0.01, ge=0, le=1)
+    told_otherwise_fraction: float = Field(default=0.02, ge=0, le=1)
+    quarantine_fraction: float = Field(default=0.02, ge=0, le=1)
+    standard_errors: float = Field(default=3.0, gt=0)
+    explained: tuple[ExplainedChange, ...] = ()
+    citation: str = ""
+
+
 class Amendment(_Part):
     """A change of the protocol, with its reason."""
 
@@ -315,6 +343,7 @@ class Protocol(_Part):
     diagnostics: Diagnostics
     disclosure: Disclosure
     anonymity: Anonymity = Field(default_factory=Anonymity)
+    release_changes: ReleaseChanges = ReleaseChanges()
     amendments: tuple[Amendment, ...] = ()
 
     @model_validator(mode="after")

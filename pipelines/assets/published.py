@@ -15,6 +15,7 @@ from pipelines.assets.parts import RELEASES, STAGE_TAG, Made, TableAsset, asset_
 from pipelines.assets.records import CHECKS, outdated
 from pipelines.assets.report_files import write_report
 from pipelines.assets.study import STUDY, Study
+from pipelines.releases.diff import CHANGES
 from pipelines.releases.publish import publish
 from pipelines.releases.receipt import keep_receipt, run_receipt
 from pipelines.resources import code_version
@@ -35,7 +36,7 @@ def _gate(inputs: Inputs) -> dg.AssetsDefinition:
         CHECKS,
         "**Every check and its verdict**\n\nOne row for each check: error, not applicable, failed or passed. "
         "A blocking one that did not pass stops publishing.",
-        inputs=_ends({name: read for name, read in inputs.items() if not name.startswith("results.")}),
+        inputs=_ends({name: read for name, read in inputs.items() if not _is_late(name)}),
         kinds=("duckdb",),
     )
 
@@ -50,7 +51,7 @@ def _gate(inputs: Inputs) -> dg.AssetsDefinition:
 def _snapshot(inputs: Inputs) -> dg.AssetsDefinition:
     @dg.asset(
         key=SNAPSHOT,
-        deps=[asset_key(name) for name in (CHECKS, *inputs) if name == CHECKS or name.startswith("results.")],
+        deps=[asset_key(name) for name in (CHECKS, *filter(_is_late, inputs))],
         description="The published snapshot: all tables of a whole run in one read-only file, which notebooks and "
         "reports open. A run with changed protocol keys publishes nothing.",
         group_name="reports",
@@ -108,6 +109,11 @@ def _keep_receipt(study: Study) -> str:
     manifest = {"table_name": "", "file": "manifest.toml", "sha256": release["manifest_sha256"].item()}
     run = run_receipt(study.warehouse, study.release.name, protocol, [manifest, *files], code_version())
     return keep_receipt(study.warehouse, run)
+
+
+def _is_late(table: str) -> bool:
+    """What the gate of checks does not wait for, so that bad data stop a run before the models."""
+    return table.startswith("results.") or table == CHANGES
 
 
 def _ends(inputs: Inputs) -> tuple[str, ...]:

@@ -118,4 +118,11 @@ QUALITY: dict[str, Columns] = {
     "quality.anonymity_groups": {"patient_group": "VARCHAR", "patients": "BIGINT", "is_below": "BOOLEAN"},
 }
 
-BASE_TABLES: dict[str, Columns] = RAW | PROTOCOL | QUALITY
+# made at the end of a run, from its results and the release before
+COMPARED: dict[str, Columns] = {
+    "quality.changes": dict.fromkeys(("before", "after", "quantity", "group"), "VARCHAR")
+    | dict.fromkeys(("value_before", "value_after", "change", "tolerance"), "DOUBLE")
+    | dict.fromkeys(("scale", "verdict", "note"), "VARCHAR"),
+}
+
+BASE_TABLES: dict[str, Columns] = RAW | PROTOCOL | QUALITY | COMPARED

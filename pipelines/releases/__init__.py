@@ -1,4 +1,7 @@
-"""Where releases are registered, locked, published and read again; nothing here knows what is in a table."""
+"""Where releases are registered, locked, published, verified, compared and read again.
+
+Only `diff.py` knows what is in a table.
+"""
 
 from pipelines.releases.errors import NameTaken, ReleaseError
 from pipelines.releases.home import Home, find_home

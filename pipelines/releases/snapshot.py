@@ -43,6 +43,13 @@ def open_snapshot(home: Home, release: str, protocol: str | None = None) -> Ware
     return snapshot
 
 
+def release_before(home: Home, release: str, protocol: str) -> str | None:
+    """The release that was registered last before this one and is published under the same protocol's name."""
+    names = list(Register(home).releases())
+    earlier = names[: names.index(release)] if release in names else names
+    return next((name for name in reversed(earlier) if home.snapshot_file(name, protocol).exists()), None)
+
+
 def protocol_of(snapshot: Warehouse) -> Protocol:
     """The effective protocol that a snapshot was made with."""
     return Protocol.model_validate_json(snapshot.read(DOCUMENT)["content"].item())

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.derive import load_checks, run_check
 from pipelines.protocol import Protocol
+from pipelines.releases.diff import SCHEMA as CHANGES
 from pipelines.resources import sql_folder
 from pipelines.warehouse import Warehouse
 
@@ -37,6 +38,7 @@ DAMAGE = {
     "moves_follow_each_other": "UPDATE analysis.transitions SET stop_days = stop_days + 1 WHERE to_state = 'mild'",
     "one_index_episode": "UPDATE outcomes.episodes SET is_index = FALSE",
     "pain_outcomes_cover_visits": "DELETE FROM outcomes.pain_outcomes",
+    "release_changes_explained": "UPDATE quality.changes SET verdict = 'beyond'",
     "relapses_after_responses": "UPDATE outcomes.symptom_relapses SET relapse_day = response_day",
     "responders_complete": "DELETE FROM outcomes.responders WHERE visit_window = '3m' AND threshold = 'mcid'",
     "responses_known": "UPDATE outcomes.responders SET response = 'maybe' WHERE visit_window = '3m'",
@@ -58,7 +60,7 @@ DAMAGE = {
 
 @pytest.fixture(scope="module")
 def warehouse(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Warehouse:
-    """Two patients with a little of everything, and the counts that ingest would have written."""
+    """Two patients with a little of everything, what ingest would have counted, and one change that is expected."""
     cohort = cohort_of(ladder)
     walks = ("spwt 0 = 300 in 400 claudication", "spwt 91 = 500 in 600 fatigue")
     pain = ("nrs_leg 0 = 7", "nrs_leg 42 = 3", "nrs_leg 91 = 6")
@@ -72,6 +74,8 @@ def warehouse(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Warehou
     warehouse.write("quality.ingest_counts", pl.DataFrame(rows, schema, orient="row"))
     alike = {"left_out": "nothing", "action": ["warn", "block"], "patients": 9, "patients_below": 0}
     warehouse.write("quality.anonymity", pl.DataFrame(alike))
+    change = {"before": "a", "after": "b", "quantity": "patients", "group": "", "verdict": "within"}
+    warehouse.write("quality.changes", pl.DataFrame([change], schema=CHANGES))
     return warehouse  # type: ignore[no-any-return]
 
 
