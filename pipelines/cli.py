@@ -178,6 +178,39 @@ def check(
 
 
 @app.command()
+def recall(
+    made: Annotated[
+        int,
+        typer.Option(help="Also this many identifiers of each kind that the library faker makes (0: none).", min=0),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the identifiers that are made.")] = 1,
+    protocol: ProtocolFile = None,
+) -> None:
+    """Measure the de-identification guard: plant identifiers into the bundled release and see which refuse it."""
+    from pipelines.console import show_table
+    from pipelines.ingest.independent import independent_identifiers
+    from pipelines.ingest.recall import planted_identifiers, recall_table
+
+    effective = _protocol(protocol, None)
+    corpora = {"Planted identifiers, written by those who wrote the patterns": planted_identifiers()}
+    if made:
+        try:
+            corpora["Identifiers made by faker, which knows nothing of the patterns"] = independent_identifiers(
+                made, seed
+            )
+        except ModuleNotFoundError:
+            raise Stop("the library faker is not installed; install it, or leave out --made", 1) from None
+    for title, corpus in corpora.items():
+        table = recall_table(corpus, effective)
+        rows = [row | {"recall": f"{row['recall']:.1%}"} for row in table.iter_rows(named=True)]
+        show_table(title, table.columns, rows)
+        print()
+    print(
+        "refused: the release was; kept_out: its row was, by a row rule; let_in: neither. recall is the share refused."
+    )
+
+
+@app.command()
 def simulate(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="A new or empty folder.")],
     patients: Annotated[int, typer.Option(help="Number of patients.", min=1)] = 600,

@@ -267,6 +267,8 @@ class Anonymity(_Part):
     """k-anonymity: how many patients must share what an outsider could know of them, and what follows if fewer do.
 
     `tier` is the first one since enrolment; an age band has `age_band_years` years, and 90 or older is its own.
+    `class_words` are words that this study's classes of insurance and education hold beside the usual ones: the guard
+    refuses a release whose classes hold any other, since it may name a person or a place.
     """
 
     quasi_identifiers: tuple[QuasiIdentifier, ...] = Field(
@@ -275,6 +277,7 @@ class Anonymity(_Part):
     age_band_years: int = Field(default=5, ge=1, le=50)
     minimum_group: int = Field(default=5, ge=2)
     action: Literal["warn", "block"] = "warn"
+    class_words: tuple[str, ...] = ()
     citation: str = "k of 5 for data that stay inside: common practice [unverified]"
 
     @model_validator(mode="after")

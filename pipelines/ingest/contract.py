@@ -55,7 +55,8 @@ class Column:
 
     `kind` is `identifier` (a pseudonym), `whole`, `number`, `boolean`, `word` (one of `words`) or `term` (a short
     code word of the source's own, such as an insurance class). Columns that are not `is_required` are filled with
-    nulls where a file lacks them; `may_be_empty` speaks of single fields.
+    nulls where a file lacks them; `may_be_empty` speaks of single fields. A term that names a class is made of the
+    words that the guard knows for such classes and of `class_words`, those that a study adds; other terms have None.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     words: tuple[str, ...] = ()
+    class_words: tuple[str, ...] | None = None
 
     @property
     def dtype(self) -> type[pl.DataType]:
@@ -119,8 +121,8 @@ PATIENTS = Table(
         Column("administrative_end_day", "whole", may_be_empty=False, minimum=0, maximum=LATEST_DAY),
         Column("back_dominant", "boolean", is_required=False),
         Column("workers_comp", "boolean", is_required=False),
-        Column("insurance", "term", is_required=False),
-        Column("education", "term", is_required=False),
+        Column("insurance", "term", is_required=False, class_words=()),
+        Column("education", "term", is_required=False, class_words=()),
         Column("enrolment_quarter", "whole", is_required=False, minimum=1, maximum=4),
         Column("site_sequence", "whole", is_required=False, minimum=1),
     ),
@@ -180,7 +182,10 @@ def contract(protocol: Protocol) -> dict[str, Table]:
     for name in ("duration_s", "stop_reason"):
         assessments = _with(assessments, name, is_required=has_walking)
     treatments = _with(TREATMENTS, "tier", words=tuple(dict.fromkeys((*protocol.tier_names, OTHER_TIER))))
-    return {"patients": PATIENTS, "treatments": treatments, "assessments": assessments, "events": EVENT_RECORDS}
+    patients = PATIENTS
+    for column in (column.name for column in PATIENTS.columns if column.class_words is not None):
+        patients = _with(patients, column, class_words=protocol.anonymity.class_words)
+    return {"patients": patients, "treatments": treatments, "assessments": assessments, "events": EVENT_RECORDS}
 
 
 def require_columns(table: Table, columns: Sequence[str], file: str) -> None:

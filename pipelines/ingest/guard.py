@@ -10,7 +10,7 @@ import polars as pl
 from pipelines.ingest.contract import Column, Table
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Mode
-from pipelines.ingest.scanners import LONG_NUMBER, first_find, scanners_for
+from pipelines.ingest.scanners import LONG_NUMBER, first_find, is_strange, may_be_name, scanners_for
 from pipelines.ingest.tables import FILE, LINE, FileTable
 
 YEAR_ONLY_MODES: tuple[Mode, ...] = ("safe_harbor", "synthetic")
@@ -20,6 +20,11 @@ _CODE_COLUMNS = ("code", "code_system")
 _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance number
 _DENSE = 10  # running numbers span no more than this many times their count,
 _MOSTLY = 0.5  # and at least this share of a column that numbers its rows is numbers
+_STRANGE = (
+    "a word that no class is known to have, so it may name a person or a place; write a class such as public or "
+    "private, or list the word in the protocol (anonymity.class_words)"
+)
+_LETTERS_ALONE = "letters alone, which may be a name; give pseudonyms that were made at random and hold a digit"
 _MEND = "remove what identifies a person and hand the release over again"
 
 
@@ -88,12 +93,21 @@ def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
 
 
 def _refuse_text(frame: pl.DataFrame, column: Column, file: str, patients: pl.Series) -> None:
-    values = _values_to_scan(frame[column.name], column, patients)
-    find = first_find(values, scanners_for(_scanned_as(column)))
+    values, kind = _values_to_scan(frame[column.name], column, patients), _scanned_as(column)
+    find = first_find(values, scanners_for(kind))
     if find:
-        place, kind = find
-        line = _first(frame, LINE, pl.col(column.name) == values[place])
-        raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {kind}; {_MEND}")
+        _refuse_values(frame, column, file, values[find[0] : find[0] + 1], f"{find[1]}; {_MEND}")
+    if column.class_words is not None:
+        _refuse_values(frame, column, file, values.filter(is_strange(values, column.class_words)), _STRANGE)
+    if kind == "pseudonym":
+        _refuse_values(frame, column, file, values.filter(may_be_name(values)), _LETTERS_ALONE)
+
+
+def _refuse_values(frame: pl.DataFrame, column: Column, file: str, values: pl.Series, sentence: str) -> None:
+    """Refuse the release for the first row that holds one of these values, if there are any."""
+    if len(values):
+        line = _first(frame, LINE, pl.col(column.name).is_in(values.implode()))
+        raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {sentence}")
 
 
 def _scanned_as(column: Column) -> str:

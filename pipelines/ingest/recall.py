@@ -31,20 +31,24 @@ def planted_identifiers() -> pl.DataFrame:
     return corpus.with_columns(value=pl.Series(values, dtype=pl.String).fill_null(""))
 
 
-def outcomes(protocol: Protocol) -> pl.DataFrame:
+def outcomes(corpus: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     """The corpus with what became of each value: kind, table, column, outcome (never the value)."""
     base = _few_patients()
     rows = []
     with TemporaryDirectory() as folder:
-        for kind, table, column, value in planted_identifiers().iter_rows():
+        for kind, table, column, value in corpus.iter_rows():
             tables = base | {table: _planted(base[table], column, value)}
             rows.append((kind, table, column, _outcome(Path(folder), tables, table, column, value, protocol)))
     return pl.DataFrame(rows, schema=["kind", "table", "column", "outcome"], orient="row")
 
 
-def recall_table(protocol: Protocol) -> pl.DataFrame:
-    """Recall by kind: kind, planted, refused, kept_out, let_in, recall (refused / planted), and a last row over all."""
-    found = outcomes(protocol)
+def recall_table(corpus: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+    """Recall by kind over a corpus (kind, table, column, value), and a last row over all of it.
+
+    Returns:
+        kind, planted, refused, kept_out, let_in, recall (refused / planted).
+    """
+    found = outcomes(corpus, protocol)
     counted = pl.concat([found, found.with_columns(kind=pl.lit("all"))])
     return counted.group_by("kind", maintain_order=True).agg(
         planted=pl.len(),

@@ -51,7 +51,10 @@ EVERYWHERE = (
         "an e-mail address",
         r"(?i)[a-z0-9._%+'-]+\s?(?:@|\(at\)|\[at\]|\sat\s)\s?[a-z0-9-]+(?:\.|\s?[(\[]?dot[)\]]?\s?)[a-z]{2,}",
     ),
-    Scanner("a web address", r"(?i)(?:https?|s?ftps?)\s?:|\bwww\d?\.|\b[a-z0-9-]+\.(?:com|org|net|edu|gov|health)\b"),
+    Scanner(
+        "a web address",
+        r"(?i)(?:https?|s?ftps?)\s?:|\bwww\d?\.|\b[a-z0-9-]+\.(?:com|org|net|edu|gov|health|info|biz)\b",
+    ),
     Scanner("a social security number", _B + r"\d{3}[- ./_]\d{2}[- ./_]\d{4}" + _E),
     Scanner("an internet address", _B + r"(?:\d{1,3}\.){3}\d{1,3}" + _E),
     Scanner("a device number", r"(?i)" + _B + r"(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}" + _E),
@@ -85,7 +88,10 @@ EVERYWHERE = (
     Scanner("a device number", r"\(01\)\s?\d{14}"),
     Scanner("a year of birth", r"(?i)\b(?:born|dob|yob|birth\w*)[^a-z0-9]{0,3}(?:in\s)?\d{2,4}"),
     Scanner("a name", r"(?i)^[\p{L}'-]{2,},\s?[\p{L}.'-]{1,}$"),
-    Scanner("an image or recording", r"(?i)\.(?:jpe?g|png|gif|tiff?|heic|dcm|mp4|mov|wav|mp3)\b"),
+    Scanner(
+        "an image or recording",
+        r"(?i)\.(?:jpe?g|png|gif|tiff?|bmp|webp|svg|heic|dcm|mp4|mov|avi|mkv|webm|wmv|flv|mpe?g|3gp|wav|mp3|m4a|ogg|flac)\b",
+    ),
 )
 IN_TEXT = (
     Scanner(
@@ -116,6 +122,14 @@ IN_TEXT = (
 _HASH = r"[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}"
 _NO_UUID4 = r"[0-9a-f]{12}[0-35-9a-f][0-9a-f]{19}|[0-9a-f]{16}[0-7c-f][0-9a-f]{15}"
 _BASE64 = r"[A-Za-z0-9+/]{22}==|[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}="
+# A day of birth with a serial (Nordic countries), a British insurance number, an Italian fiscal code.
+_PERSONAL = (
+    r"\d{2}(?:0[1-9]|1[0-2])\d{2}[-+a]\d{3,5}[0-9a-z]?|[a-ceghj-prtw-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]"
+    r"|[a-z]{6}\d{2}[a-z]\d{2}[a-z]\d{3}[a-z]"
+)
+_IBAN = (
+    r"(?:at|ch|cz|dk|es|fi|fr|gb|gr|hu|ie|it|lt|lu|lv|nl|no|pl|pt|ro|se|si|sk|tr)\d{2}[0-9a-z]{10,30}|de\d{20}|be\d{14}"
+)
 IN_PSEUDONYMS = (
     Scanner("what looks like the plain hash of an identifier", rf"(?i)^(?:{_HASH}|{_NO_UUID4})$|^(?:{_BASE64})$"),
     Scanner(
@@ -124,9 +138,41 @@ IN_PSEUDONYMS = (
     ),
     Scanner("a date", rf"(?i)^[a-z]{{1,4}}[-_]?{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
     Scanner("a record number", r"(?i)^(?:acc|enc|vis|csn|har|fin)[-_]?\d{5,}"),
+    Scanner("a telephone number", r"^\+?\(\d{2,5}\)"),
+    Scanner("a national personal number", rf"(?i)^(?:{_PERSONAL})$"),
+    Scanner("a bank account number", rf"(?i)^(?:{_IBAN})$"),
     Scanner("the name of an institution", r"(?i)hospital|clinic\b|medical\s?cent|infirmary|university|health\s?system"),
 )
 POSTAL_CODE, LONG_NUMBER = IN_TEXT[-2:]
+_LETTERS_ALONE = r"^[\p{L}\p{M}.,'_ -]*\p{L}{2}[\p{L}\p{M}.,'_ -]*$"  # and four of them, or one beyond ASCII
+_ROLE = r"(?:surgeon|operator|doctor|patient|subject|person|case|unit|team|group|site|center|centre|id)"
+_NUMBERED = rf"(?i)^{_ROLE}[ _.-]?[a-z]{{0,2}}$"  # surgeonA
+_MOST_DIGITS = 4  # of a class, as in "9-12 years"
+_SHORT = r"^(?:[A-Z0-9]{1,2}|[a-z]|\d{1,3})$"
+
+
+@cache
+def class_words() -> frozenset[str]:
+    """Words that classes of insurance and education are made of, without capitals or accents."""
+    return frozenset(pl.read_csv(data_folder() / "guard" / "class_words.csv", infer_schema=False)["word"])
+
+
+def is_strange(values: pl.Series, more: tuple[str, ...]) -> pl.Series:
+    """Whether each text holds a word that no class is made of; short codes and numbers of up to three digits may stand.
+
+    Patterns cannot know every name and place of the world, a list of harmless words can be kept.
+    """
+    words = plain(values).str.extract_all(r"[\p{L}\p{M}\p{N}]+")
+    known = [*class_words(), *(word.lower() for text in more for word in text.split())]
+    is_known = pl.element().str.to_lowercase().is_in(known) | pl.element().str.contains(_SHORT)
+    return ~words.list.eval(is_known).list.all() | (values.str.count_matches(r"\p{N}") > _MOST_DIGITS)
+
+
+def may_be_name(pseudonyms: pl.Series) -> pl.Series:
+    """Whether each pseudonym is made of letters alone, four or more: one made at random has a digit."""
+    texts = plain(pseudonyms)
+    is_long = (texts.str.count_matches(r"\p{L}") >= 4) | texts.str.contains(r"[^\x00-\x7F]")
+    return is_long & texts.str.contains(_LETTERS_ALONE) & ~texts.str.contains(_NUMBERED)
 
 
 @cache

@@ -37,8 +37,13 @@ def mutate(release, changes, repeats) -> None:
 
 
 def _would_refuse_the_release(column: str, field: str) -> bool:
-    """An age above 89, or five digits that may be a postal code: the guard's business, not the rules'."""
-    return (column == "age_years" and field in ("650", "801", "1e9")) or (column != "code" and field == "62323")
+    """An age above 89, five digits that may be a postal code, letters that may be a name: the guard's business."""
+    is_pseudonym = column in ("patient_id", "treatment_id", "surgeon_id")
+    return (
+        (column == "age_years" and field in ("650", "801", "1e9"))
+        or (column != "code" and field == "62323")
+        or (is_pseudonym and (not field.isascii() or len(field) > 3) and field.isalpha())
+    )
 
 
 @FEW
