@@ -100,16 +100,20 @@ def aipw(
     cluster: str | None = None,
     level: float = 0.95,
     min_rows_per_arm: int = MIN_ROWS_PER_ARM,
+    modifiers: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Differences between arms in the mean outcome of the whole population, by augmented inverse-probability weighting.
 
     One outcome regression an arm (`linear`, or `logistic` for a 0/1 outcome) and one (multinomial) propensity model, on
-    the same covariates; the estimate is right if either is. The variance is that of the influence function, summed
-    within `cluster` if given.
+    the same covariates; the estimate is right if either is. With `modifiers` (may be empty) one regression holds all
+    arms, and the arm interacts with these covariates only: fewer coefficients where arms are small, at the price of
+    assuming the others' effects alike in all arms. The variance is that of the influence function, summed within
+    `cluster` if given.
 
     Result: a row an ordered pair of arms, columns as `ancova` (df null: normal). A propensity model or an outcome
     regression that cannot be fitted makes the pairs it touches `not estimable`.
-    Sources: Robins, Rotnitzky & Zhao 1994, JASA 89:846; Lunceford & Davidian 2004, Stat Med 23:2937.
+    Sources: Robins, Rotnitzky & Zhao 1994, JASA 89:846; Lunceford & Davidian 2004, Stat Med 23:2937; one regression
+    with named modifiers: Hernan & Robins 2020, Causal Inference: What If, ch. 13.
     """
     if outcome_model not in ("linear", "logistic"):
         raise ModelInputError(f"outcome_model must be linear or logistic, not {outcome_model}.")
@@ -120,25 +124,65 @@ def aipw(
     if problem is not None:
         return pair_differences(ArmEstimates.failed(arms, problem), level)
     matrix, names = design_matrix(frame, covariates)
-    design = np.column_stack([np.ones(len(y)), matrix])
+    if modifiers is None:
+        predicted, reasons = _predict_by_arm(np.column_stack([np.ones(len(y)), matrix]), names, y, arms, outcome_model)
+        needed = max(min_rows_per_arm, len(names) + 2)
+    else:
+        interacting, named = design_matrix(frame, modifiers)
+        predicted, reasons = _predict_jointly((matrix, interacting), (names, named), y, arms, outcome_model)
+        needed = min_rows_per_arm
+    reasons = [few or other for few, other in zip(too_few_rows(arms, needed), reasons, strict=True)]
     inverse_probability = arms.indicators() * scores.weights.to_numpy()[:, None]
-    reasons = too_few_rows(arms, max(min_rows_per_arm, design.shape[1] + 1))
-    influence = np.full((len(y), arms.count), np.nan)
-    for a, name in enumerate(arms.names):
-        own = arms.codes == a
-        reasons[a] = reasons[a] or _unusable(design[own], ["(Intercept)", *names], np.ones(own.sum()), f" in {name}")
-        if reasons[a] is None:
-            predicted, reasons[a] = _predict(design, y, own, outcome_model)
-            influence[:, a] = predicted + inverse_probability[:, a] * (y - predicted)
+    influence = predicted + inverse_probability * (y[:, None] - predicted)
     means = influence.mean(axis=0)
     totals = cluster_sums((influence - means) / len(y), clusters)
     return pair_differences(ArmEstimates(arms.levels, means, totals.T @ totals, arms.rows(), reasons), level)
 
 
-def _predict(design: Floats, y: Floats, own: Bools, outcome_model: str) -> tuple[Floats, str | None]:
-    """Return every row's outcome as the regression within one arm predicts it, or why there is none."""
+def _predict_by_arm(
+    design: Floats, names: Sequence[str], y: Floats, arms: Arms, outcome_model: str
+) -> tuple[Floats, list[str | None]]:
+    """Return every row's outcome in each arm (n, k), by one regression an arm, and why an arm has none."""
+    predicted = np.full((len(y), arms.count), np.nan)
+    reasons: list[str | None] = [None] * arms.count
+    for a, name in enumerate(arms.names):
+        own = arms.codes == a
+        reasons[a] = _unusable(design[own], ["(Intercept)", *names], np.ones(own.sum()), f" in {name}")
+        if reasons[a] is None:
+            predicted[:, a], reasons[a] = _predict(design, y, own, outcome_model)
+    return predicted, reasons
+
+
+def _predict_jointly(
+    matrices: tuple[Floats, Floats], names: tuple[list[str], list[str]], y: Floats, arms: Arms, outcome_model: str
+) -> tuple[Floats, list[str | None]]:
+    """As `_predict_by_arm`, by one regression on covariates, arm, and the arm's interaction with its modifiers."""
+    matrix, modifiers = matrices
+    columns = ["(Intercept)", *names[0], *(f"{arm}{m and f':{m}'}" for arm in arms.names[1:] for m in ("", *names[1]))]
+
+    def design(indicators: Floats) -> Floats:
+        own = np.column_stack([np.ones(len(y)), modifiers])
+        by_arm = [own * indicators[:, [a]] for a in range(1, arms.count)]
+        return np.column_stack([np.ones(len(y)), matrix, *by_arm])
+
+    predicted = np.full((len(y), arms.count), np.nan)
+    seen = design(arms.indicators())
+    everyone: Bools = np.ones(len(y), dtype=bool)
+    problem = _unusable(seen, columns, np.ones(len(y)))
+    for a in range(arms.count):
+        if problem is None:
+            as_if = design(np.tile(np.eye(arms.count)[a], (len(y), 1)))
+            predicted[:, a], problem = _predict(seen, y, everyone, outcome_model, as_if)
+    return predicted, [problem] * arms.count
+
+
+def _predict(
+    design: Floats, y: Floats, own: Bools, outcome_model: str, at: Floats | None = None
+) -> tuple[Floats, str | None]:
+    """Return the outcome that the regression on the rows `own` predicts at each row of `at`, or why there is none."""
+    at = design if at is None else at
     if outcome_model == "linear":
-        return design @ np.linalg.lstsq(design[own], y[own], rcond=None)[0], None
+        return at @ np.linalg.lstsq(design[own], y[own], rcond=None)[0], None
     gap = np.full(len(y), np.nan)
     if not np.isin(y, (0, 1)).all():
         raise ModelInputError("A logistic outcome model needs an outcome of 0 and 1.")
@@ -147,7 +191,7 @@ def _predict(design: Floats, y: Floats, own: Bools, outcome_model: str) -> tuple
     fit = fit_multinomial(design[own, 1:], y[own].astype(np.int64), 2)
     if not fit.converged or fit.separating_column() is not None:
         return gap, "separation in the outcome model of an arm"
-    return fit.predict(design[:, 1:])[:, 1], None
+    return fit.predict(at[:, 1:])[:, 1], None
 
 
 @dataclass(frozen=True)

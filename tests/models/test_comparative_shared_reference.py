@@ -212,6 +212,21 @@ def test_augmented_weighting_matches_dev_05_and_dev_06() -> None:
         assert row["std_error"] * np.sqrt(600 / 599) == pytest.approx(expected["se"], rel=1e-5)
 
 
+def test_augmented_weighting_with_one_outcome_regression_matches_nhefs_of_dev_05() -> None:
+    # The reference's outcome model is that of Hernan & Robins, ch. 13: one regression of both arms, in which quitting
+    # interacts with smoking intensity only (its standardised means are the book's). One regression an arm gives 3.373.
+    table, treatment, covariates = _nhefs()
+    expected = _results("dev_05")["nhefs"]["aipw"]
+    rows = comparison.aipw(table, "wt82_71", treatment, covariates, modifiers=["smokeintensity"])
+    row = rows.filter(group=1).row(0, named=True)
+    assert row["estimate"] == pytest.approx(expected["ate"], rel=1e-6)
+    assert row["std_error"] == pytest.approx(expected["se_if_n"], rel=1e-6)
+    by_arm = comparison.aipw(table, "wt82_71", treatment, covariates).filter(group=1).row(0, named=True)
+    # lm within each arm, glm, and the influence function in R 4.2.2
+    assert by_arm["estimate"] == pytest.approx(3.373265, abs=1e-6)
+    assert by_arm["std_error"] * np.sqrt(1566 / 1565) == pytest.approx(0.4728444, abs=1e-7)
+
+
 def test_e_values_match_dev_12() -> None:
     for case in _results("dev_12")["cases"]:
         low, high = case.get("lo"), case.get("hi")

@@ -116,6 +116,14 @@ def test_aipw_matches_influence_function_in_r(
     _assert_pairs(comparison.aipw(*columns, cluster="site"), expected["site"])
 
 
+@pytest.mark.parametrize(("model", "outcome"), [("linear", "pain1"), ("logistic", "responder")])
+def test_aipw_with_one_outcome_regression_matches_r(
+    cohort: pl.DataFrame, r_doubly_robust: dict, model: str, outcome: str
+) -> None:
+    rows = comparison.aipw(cohort, outcome, "arm", ["age", "sex", "pain0"], model, modifiers=["age"])
+    _assert_pairs(rows, r_doubly_robust[f"joint_{model}"])
+
+
 def test_ancova_with_estimated_weights_matches_stacked_equations_in_r(
     cohort: pl.DataFrame, r_doubly_robust: dict
 ) -> None:

@@ -15,6 +15,9 @@ ratios <- function(m, V) { g <- diag(1 / m) %*% V %*% diag(1 / m); lapply(pairs,
 aipw <- function(y, family) { f <- sapply(1:K, function(a) predict(glm(y ~ age + sex + pain0, family, d, subset = z == a), d, type = "response"))
   phi <- sapply(1:K, function(a) f[, a] + (z == a) / e[, a] * (y - f[, a])); m <- colMeans(phi); U <- sweep(phi, 2, m) / n
   list(plain = diffs(m, crossprod(U)), site = diffs(m, crossprod(rowsum(U, d$site)))) }
+joint <- function(y, family) { f <- glm(y ~ arm * age + sex + pain0, family, d, epsilon = 1e-14)
+  q <- sapply(levels(d$arm), function(a) predict(f, transform(d, arm = factor(a, levels(d$arm))), type = "response"))
+  phi <- sapply(1:K, function(a) q[, a] + (z == a) / e[, a] * (y - q[, a])); m <- colMeans(phi); diffs(m, crossprod(sweep(phi, 2, m) / n)) }
 B <- model.matrix(~ 0 + arm + pain0 + age + sex, d)
 wls <- { own <- function(e) e[cbind(1:n, z)]; w <- function(t) { q <- prob(t); 1 / rowSums(1 / q) / own(q) }
   f <- lm.wfit(B, d$pain1, w(th)); p <- c(th, f$coefficients)
@@ -25,5 +28,5 @@ risks <- function(wt) { f <- glm(responder ~ arm + age + sex, quasibinomial, d, 
   m <- sapply(1:K, function(a) weighted.mean(plogis(set(a) %*% coef(f)), wt)); p <- c(coef(f), m); q <- length(coef(f))
   psi <- function(p) cbind(wt * M * c(d$responder - plogis(M %*% p[1:q])), sapply(1:K, function(a) wt * (plogis(set(a) %*% p[1:q]) - p[q + a])))
   V <- sandwich(psi, p)[q + 1:K, q + 1:K]; list(risk = m, std_error = sqrt(diag(V)), difference = diffs(m, V), ratio = ratios(m, V), site = diffs(m, sandwich(psi, p, d$site)[q + 1:K, q + 1:K])) }
-out <- list(aipw_linear = aipw(d$pain1, gaussian), aipw_logistic = aipw(d$responder, binomial), ancova = wls, risks = risks(rep(1, n)), weighted_risks = risks(d$weight))
+out <- list(aipw_linear = aipw(d$pain1, gaussian), aipw_logistic = aipw(d$responder, binomial), joint_linear = joint(d$pain1, gaussian), joint_logistic = joint(d$responder, binomial), ancova = wls, risks = risks(rep(1, n)), weighted_risks = risks(d$weight))
 jsonlite::write_json(out, "doubly_robust.json", digits = NA, auto_unbox = TRUE, pretty = TRUE)
