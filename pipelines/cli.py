@@ -58,6 +58,7 @@ class Study(StrEnum):
 
     AGREEMENT = "agreement"
     FAILURE = "failure"
+    OUTCOMES = "outcomes"
     RECOVERY = "recovery"
     CALIBRATION = "calibration"
 

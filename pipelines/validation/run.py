@@ -1,20 +1,28 @@
 """Running the validation studies with progress, and saying whether all of them passed."""
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.resources import data_folder
 from pipelines.simulate.calibration import calibration_frame
+from pipelines.validation import failure_study, outcome_study
 from pipelines.validation.agreement import agreement
-from pipelines.validation.failure_study import questions, replication_of
 from pipelines.validation.failure_truth import FailureScenario
+from pipelines.validation.outcome_truth import ControlScenario, Scenario, ScoreScenario, WalkScenario
 from pipelines.validation.recovery import FramesOf, judge_recovery, run_recovery
-from pipelines.validation.study import judge, run_replications
+from pipelines.validation.study import Question, Replicate, judge, run_replications
 
-STUDIES = ("agreement", "failure", "recovery", "calibration")
+STUDIES = ("agreement", "failure", "outcomes", "recovery", "calibration")
+SCENARIOS: dict[str, type[Scenario]] = {
+    "scores": ScoreScenario,
+    "walks": WalkScenario,
+    "negative control": ControlScenario,
+}
 COHORT_PATIENTS = 5000
 CALIBRATION_PATIENTS = 40_000
 
@@ -34,6 +42,8 @@ def run_study(
         return agreement()
     if name == "failure":
         return failure_grid(replications, say)
+    if name == "outcomes":
+        return outcome_grid(replications, say)
     if name == "recovery":
         seeds = range(1, cohorts + 1)
         found = run_recovery(
@@ -43,29 +53,65 @@ def run_study(
     return calibration_frame(patients=CALIBRATION_PATIENTS)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A scenario of a committed grid: its name and title, one replication, and what is asked of each method."""
+
+    name: str
+    title: str
+    replicate: Replicate
+    questions: Sequence[Question]
+
+
 def failure_grid(replications: int | None, say: Say = lambda text: None) -> pl.DataFrame:
     """Run the committed grid of time-to-failure scenarios: the judged questions with scenario and title."""
-    grid = tomllib.loads((data_folder() / "validation.toml").read_text(encoding="utf-8"))["failure"]
-    count = replications or grid["replications"]
-    pieces = []
-    for number, content in enumerate(grid["scenarios"]):
+    grid = _grid("failure")
+    horizon, cases = grid["horizon"], []
+    for content in grid["scenarios"]:
         scenario = FailureScenario.model_validate(content)
+        replicate = failure_study.replication_of(scenario, grid["subjects"], horizon)
+        cases.append(Case(scenario.name, scenario.title, replicate, failure_study.questions(scenario, horizon)))
+    return _run(cases, replications or grid["replications"], grid["seed"], say)
+
+
+def outcome_grid(
+    replications: int | None, say: Say = lambda text: None, names: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """Run the committed grid of scores, walks and the negative control (all scenarios, or those named)."""
+    grid, cases = _grid("outcomes"), []
+    for content in grid["scenarios"]:
+        scenario: Scenario = SCENARIOS[content["kind"]].model_validate(content)
+        replicate = outcome_study.replication_of(scenario)
+        cases.append(Case(scenario.name, scenario.title, replicate, outcome_study.questions(scenario)))
+    return _run(cases, replications or grid["replications"], grid["seed"], say, names)
+
+
+def _grid(study: str) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((data_folder() / "validation.toml").read_text(encoding="utf-8"))[study]
+    return found
+
+
+def _run(cases: Sequence[Case], count: int, seed: int, say: Say, names: Sequence[str] | None = None) -> pl.DataFrame:
+    """Each scenario has its own seed by its place in the grid, so that it can be run alone."""
+    pieces = []
+    for number, case in enumerate(cases):
+        if names is not None and case.name not in names:
+            continue
         findings = run_replications(
-            replication_of(scenario, grid["subjects"], grid["horizon"]),
+            case.replicate,
             count,
-            [grid["seed"], number],
-            progress=lambda done, name=scenario.name: say(f"{name}: {done} of {count}"),  # type: ignore[misc]
+            [seed, number],
+            progress=lambda done, name=case.name: say(f"{name}: {done} of {count}"),  # type: ignore[misc]
         )
-        judged = judge(findings, questions(scenario, grid["horizon"]))
-        named = [pl.lit(scenario.name).alias("scenario"), pl.lit(scenario.title).alias("title")]
-        pieces.append(judged.select(*named, pl.all()))
+        named = [pl.lit(case.name).alias("scenario"), pl.lit(case.title).alias("title")]
+        pieces.append(judge(findings, case.questions).select(*named, pl.all()))
     return pl.concat(pieces)
 
 
 def failures(frames: Mapping[str, pl.DataFrame]) -> list[str]:
     """What did not pass, one line a study."""
     found = []
-    for name in ("agreement", "failure"):
+    for name in ("agreement", "failure", "outcomes"):
         if name in frames and (count := frames[name].filter(verdict="failed").height):
             found.append(f"{name}: {count} of {frames[name].height} criteria failed")
     if "recovery" in frames:

@@ -42,7 +42,7 @@ class Question:
     """The true value of a quantity in a scenario, its value without effect, and what is expected of a method.
 
     `valid`: unbiased with right limits; `biased`: must be seen biased; `conservative`: unbiased, limits too wide;
-    `shown`: reported without a verdict.
+    `shown`: reported without a verdict. With `power` no effect must be rejected in at least this share of replications.
     """
 
     quantity: str
@@ -50,6 +50,7 @@ class Question:
     truth: float
     no_effect: float
     expectation: Expectation
+    power: float | None = None
 
 
 Row = tuple[int, str, str, float, float, float]
@@ -90,10 +91,11 @@ def run_replications(
 def judge(findings: pl.DataFrame, questions: Sequence[Question]) -> pl.DataFrame:
     """Return one row per question: bias, coverage and rejection with Monte Carlo errors, and a verdict.
 
-    Columns: quantity, method, expectation, replications, not_estimable, truth, mean, bias, bias_mc_error, spread,
-    coverage, rejection, verdict (`passed`, `failed`, `shown`), reason.
+    Columns: quantity, method, expectation, power (asked for), replications, not_estimable, truth, mean, bias,
+    bias_mc_error, spread, coverage, rejection, verdict (`passed`, `failed`, `shown`), reason.
     """
-    return pl.DataFrame([_judged(findings, question) for question in questions])
+    rows = [_judged(findings, question) for question in questions]
+    return pl.DataFrame(rows, schema_overrides={"power": pl.Float64})
 
 
 def _judged(findings: pl.DataFrame, question: Question) -> Mapping[str, object]:
@@ -111,6 +113,7 @@ def _judged(findings: pl.DataFrame, question: Question) -> Mapping[str, object]:
         "quantity": question.quantity,
         "method": question.method,
         "expectation": question.expectation,
+        "power": question.power,
         "replications": rows.height,
         "not_estimable": 1.0 - count / rows.height if rows.height else np.nan,
         "truth": question.truth,
@@ -138,6 +141,9 @@ def _failures(summary: Mapping[str, object], question: Question) -> Iterator[str
     if not not_estimable <= NOT_ESTIMABLE_MAXIMUM + slack:
         yield f"{not_estimable:.1%} not estimable"
     within = abs(bias) <= MONTE_CARLO_ERRORS * error + slack
+    share_error = np.sqrt(0.25 / float(str(summary["replications"])))
+    if question.power is not None and not rejection >= question.power - MONTE_CARLO_ERRORS * share_error:
+        yield f"power {rejection:.1%}, less than {question.power:.0%}"
     if question.expectation == "biased":
         if within:
             yield "no bias seen where one was put in"
