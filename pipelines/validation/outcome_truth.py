@@ -3,8 +3,9 @@
 Belongs here: how the outcomes of a scenario depend on arm and covariates, and what follows from it in closed form or by
 Gauss-Hermite quadrature. Does not belong here: drawing data or fitting models (see `outcome_study`).
 
-x1 is standard normal, x2 is 1 in 40 % and 0 in 60 %; arm 1 has the probability expit(r + c (0.8 x1 + 0.6 x2 - 0.24) + h u)
-with u standard normal and seen by nobody (h is 0 except where a scenario hides a confounder) and r its rarity.
+x1 is standard normal, x2 is 1 in 40 % and 0 in 60 %; arm 1 has the probability
+expit(r + c (0.8 x1 + 0.6 x2 - 0.24) + h u), r its rarity, c the confounding, u standard normal and seen by nobody (h is
+0 except where a scenario hides a confounder).
 """
 
 from __future__ import annotations
