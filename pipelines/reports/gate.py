@@ -16,7 +16,7 @@ from pipelines.protocol import Protocol
 from pipelines.reports import counts, keys, numbers
 from pipelines.reports.content import Shown
 from pipelines.reports.curves import Cuts, safe_cuts, value_at
-from pipelines.reports.suppression import Decisions, Key
+from pipelines.reports.suppression import Decisions, Key, round_count
 from pipelines.reports.tables import Snapshot
 
 Drawn = NewType("Drawn", float)
@@ -30,13 +30,17 @@ _TICK_WORTH, _HORIZON_WORTH = 3.0, 1000.0
 
 
 class Gate:
-    """What may leave of one release under one protocol."""
+    """What may leave of one release under one protocol, beside what the report `before` has printed already."""
 
-    def __init__(self, snapshot: Snapshot, protocol: Protocol) -> None:
+    def __init__(self, snapshot: Snapshot, protocol: Protocol, before: Decisions | None = None) -> None:
         self.protocol = protocol
         self.minimum = protocol.disclosure.minimum_count
         self.decimals = protocol.disclosure.percent_decimals
-        self.decisions: Decisions = counts.ledger_of(snapshot, protocol).decide()
+        self.has_earlier_report = before is not None
+        ledger = counts.ledger_of(snapshot, protocol)
+        if before is not None:
+            ledger.follow(before)
+        self.decisions: Decisions = ledger.decide()
 
     # ----------------------------------------------------------------------------------------------------------- counts
 
@@ -60,6 +64,12 @@ class Gate:
         if state in ("small", "withheld"):
             return Shown(f"<{self.minimum}" if state == "small" else WITHHELD, is_withheld=True)
         return Shown(f"{ABOUT if state == 'rounded' else ''}{numbers.count(self.decisions.value(key))}")
+
+    def at_risk(self, number: int) -> Shown:
+        """A number under a curve; rounded where an earlier report may show the same curve with a few patients less."""
+        if self.has_earlier_report:
+            return Shown(f"{ABOUT}{numbers.count(round_count(number))}")
+        return Shown(numbers.count(number))
 
     def share(self, part: Key, whole: Key) -> Shown:
         """The percentage that one count is of another, of the counts as printed."""

@@ -18,6 +18,7 @@ from pipelines.reports.sections import (
     walking,
 )
 from pipelines.reports.study import Study
+from pipelines.reports.suppression import Decisions
 from pipelines.reports.tables import Read
 
 NOTICE = (
@@ -44,15 +45,21 @@ _PARTS = (
 )
 
 
-def build_report(read: Read, protocol: Protocol) -> Document:
+def build_report(read: Read, protocol: Protocol, before: Decisions | None = None) -> Document:
     """The report of one release under one protocol.
 
     Args:
         read: gives a table of the snapshot by name (`results.contrasts`); a missing table may raise `LookupError` or
             `WarehouseError`, and its section then says `not applicable`.
         protocol: the protocol that the results were made with.
+        before: what the report of the release before has printed.
     """
-    study = Study(read, protocol)
+    return report_of(Study(read, protocol, before))
+
+
+def report_of(study: Study) -> Document:
+    """The report of a study whose gate is set."""
+    protocol = study.protocol
     sections = numbered(tuple(part(study) for part in _PARTS))
     release = study.release_fact("release") or "unnamed"
     return Document(

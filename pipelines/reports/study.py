@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.protocol import Contrast, Instrument, PrimaryOutcome, Protocol
 from pipelines.reports import keys, numbers
 from pipelines.reports.gate import Gate
+from pipelines.reports.suppression import Decisions
 from pipelines.reports.tables import Read, Snapshot
 
 BASELINE = "baseline"
@@ -16,10 +17,10 @@ BASELINE = "baseline"
 class Study:
     """One release under one protocol."""
 
-    def __init__(self, read: Read, protocol: Protocol) -> None:
+    def __init__(self, read: Read, protocol: Protocol, before: Decisions | None = None) -> None:
         self.snapshot = Snapshot(read)
         self.protocol = protocol
-        self.gate = Gate(self.snapshot, protocol)
+        self.gate = Gate(self.snapshot, protocol, before)
 
     @cached_property
     def tiers(self) -> tuple[str, ...]:

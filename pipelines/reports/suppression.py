@@ -23,6 +23,7 @@ Key = tuple[str, ...]
 Role = Literal["printed", "hidden", "slack"]
 State = Literal["exact", "rounded", "withheld", "small"]
 
+EARLIER, CHANGE = "earlier report", "change since"
 ROUNDING_BASE = 5
 _BOX = 50  # times the minimum: how far from the truth alternatives are looked for
 
@@ -44,12 +45,13 @@ class Ledger:
 
     A `printed` count is meant to be shown; a `hidden` one is not, but must not be worked out either; a `slack` is a
     number of no interest that only loosens a relation. A higher `weight` makes a count less likely to be withheld for
-    the sake of another.
+    the sake of another. What an earlier report printed is `published`: it is known, and nothing can be taken back.
     """
 
     minimum: int
     counts: dict[Key, _Count] = field(default_factory=dict)
     relations: list[dict[Key, int]] = field(default_factory=list)
+    published: dict[Key, State] = field(default_factory=dict)
 
     def add(self, key: Key, value: int, role: Role = "printed", weight: float = 1.0) -> None:
         """Enter a count; the same key may be entered again with the same value.
@@ -87,6 +89,31 @@ class Ledger:
         if rest not in self.counts:
             self.add(rest, self.counts[whole].value - self.counts[part].value, "hidden")
             self.sum_of(whole, (part, rest))
+
+    def follow(self, before: "Decisions") -> None:
+        """Take in what an earlier report printed, and that no small change between the two may be worked out.
+
+        A reader holds one report beside the other: the earlier one's counts and relations are known too, and the
+        difference of a count that both print is a count of its own, of those who came or went.
+        """
+        for key, count in before.ledger.counts.items():
+            if key[0] == EARLIER:  # what still earlier reports printed is settled
+                continue
+            old = (EARLIER, *key)
+            self.add(old, count.value, count.role, count.weight)
+            if count.role == "printed":
+                self.published[old] = before.state(key)
+        self.relations += [
+            {(EARLIER, *key): weight for key, weight in relation.items()}
+            for relation in before.ledger.relations
+            if not any(key[0] in (EARLIER, CHANGE) for key in relation)
+        ]
+        for old, state in list(self.published.items()):
+            new = self.counts.get(old[1:])
+            if new is not None and new.role == "printed" and state in ("exact", "rounded"):
+                difference = new.value - self.counts[old].value
+                self.add((CHANGE, *old[1:]), abs(difference), "hidden")
+                self._relate({old[1:]: 1, old: -1, (CHANGE, *old[1:]): 1 if difference < 0 else -1})
 
     def _relate(self, coefficients: Mapping[Key, int]) -> None:
         missing = [key for key in coefficients if key not in self.counts]
@@ -150,7 +177,13 @@ Bounds = dict[Key, tuple[float, float]]
 def _at_first(ledger: Ledger, small: Iterable[Key]) -> Bounds:
     """What the attacker knows of each count that is not printed, before using any relation or anything is rounded."""
     bounds: Bounds = {key: (0, math.inf) for key, count in ledger.counts.items() if count.role != "printed"}
-    return bounds | {key: (1, ledger.minimum - 1) for key in small if ledger.counts[key].role == "printed"}
+    bounds |= {key: (1, ledger.minimum - 1) for key in small if ledger.counts[key].role == "printed"}
+    for key, state in ledger.published.items():
+        if state == "withheld":
+            bounds[key] = (ledger.minimum, math.inf)
+        elif state == "rounded":
+            bounds[key] = _when_rounded(ledger.counts[key].value, ledger.minimum)
+    return bounds
 
 
 def _when_rounded(value: int, minimum: int) -> tuple[float, float]:
@@ -301,7 +334,8 @@ class _Suppressor:
             safe |= set(small) - set(exposed)
             waiting += self._hide_beside(exposed, component)
         rounded = self.rounded - self.withheld
-        return Decisions(self.ledger, frozenset(self.small), frozenset(rounded), frozenset(self.withheld))
+        decided = (self.small - self.ledger.published.keys(), rounded, self.withheld)
+        return Decisions(self.ledger, *map(frozenset, decided))
 
     def _sweep(self) -> None:
         """Help every relation that by itself gives a small count away; what relations give away together is left."""
@@ -324,17 +358,27 @@ class _Suppressor:
         return _Attack(component, self.ledger).exposed(small, self.width)
 
     def _hide_beside(self, exposed: dict[Key, list[int]], component: _Component) -> list[Key]:
-        """Round or withhold one more count for each exposed one, unless a relation of it has just been helped."""
+        """Round or withhold one more count for each exposed one, unless a relation of it has just been helped.
+
+        Returns those to be looked at again. A count of an earlier report that no relation to a count of today gives
+        away is left as it is: what was printed cannot be taken back.
+        """
         helped: set[int] = set()
+        again: list[Key] = []
         for key, binding in exposed.items():
             if helped & set(binding or self.network.by_key[key]):
+                again.append(key)
                 continue
-            choice = self._candidate(binding) or self._candidate(component.equations)
+            choice = self._candidate(binding)
+            if choice is None and key[0] == EARLIER:
+                continue
+            choice = choice or self._candidate(component.equations)
             if choice is None:
                 raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
             self._hide(choice)
+            again.append(key)
             helped |= set(self.network.by_key[choice])
-        return list(exposed)
+        return again
 
     def _hide(self, key: Key) -> None:
         """Round a printed count; withhold one that is rounded already, or would look small if it were."""
@@ -353,7 +397,10 @@ class _Suppressor:
             key
             for n in relations
             for key in self.ledger.relations[n]
-            if counts[key].role == "printed" and counts[key].value >= self.ledger.minimum and key not in self.withheld
+            if counts[key].role == "printed"
+            and counts[key].value >= self.ledger.minimum
+            and key not in self.withheld
+            and key not in self.ledger.published
         }
         return min(
             open_keys, key=lambda key: (counts[key].weight, key in self.rounded, counts[key].value, key), default=None

@@ -571,6 +571,12 @@ def small_cohort() -> Cohort:
 
 
 @pytest.fixture(scope="session")
+def earlier_cohort() -> Cohort:
+    """Of nearly the same size as the small one, so that most counts of the two differ by few."""
+    return Cohort(290)
+
+
+@pytest.fixture(scope="session")
 def large_document(large_cohort: Cohort, protocol: Protocol) -> Document:
     """The report of the large cohort."""
     return build_report(large_cohort.read, protocol)

@@ -5,6 +5,7 @@ out and those remaining add up, that a stricter threshold is met by fewer, and w
 relations below are written down here from the meaning of the tables, not taken from the code that withholds.
 """
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -15,8 +16,9 @@ from matplotlib.axes import Axes
 from scipy.optimize import LinearConstraint, milp
 
 from pipelines.protocol import Protocol
-from pipelines.reports import build_report, render_html
+from pipelines.reports import Study, build_report, render_html, report_of
 from pipelines.reports.content import Document, Shown, Table, exhibits
+from pipelines.reports.earlier import decisions_before, printed
 from pipelines.reports.figures import curves, marks, trajectories
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.suppression import Decisions, Ledger
@@ -79,7 +81,7 @@ class Attack:
         for line, row in enumerate(rows):
             for name, coefficient in row.items():
                 matrix[line, place[name]] = coefficient
-        bounds = np.array([self.bounds[name] for name in names]).clip(0, 1e6)
+        bounds = np.array([self.bounds[name] for name in names]).clip(-1e6, 1e6)
         ends = []
         for sign in (1, -1):
             cost = np.zeros(len(names))
@@ -242,6 +244,79 @@ def test_the_same_attack_recovers_counts_from_an_ungated_report(
     remainders = [name for name in attack.bounds if " without " in name]
     assert len(recovered(attack, targets)) >= 5
     assert len(recovered(attack, remainders)) >= 5
+
+
+# --------------------------------------------------------------------------------------- two reports, one after another
+
+
+def attack_on_both(earlier: Document, later: Document, protocol: Protocol) -> tuple[Attack, list[str]]:
+    """The attacker holds two reports; what one count changed by between them is of those who came or went."""
+    both = Attack()
+    for name, document in (("earlier", earlier), ("later", later)):
+        one, _ = attack_on(document, protocol)
+        for count, bounds in one.bounds.items():
+            both.know(f"{name} {count}", bounds)
+        both.rows += [{f"{name} {count}": weight for count, weight in row.items()} for row in one.rows]
+    targets = []
+    for count in [n.removeprefix("later ") for n in both.bounds if n.startswith("later ")]:
+        if f"earlier {count}" in both.bounds and " without " not in count:
+            change = both.know(f"change of {count}", None)
+            both.bounds[change] = (-np.inf, np.inf)
+            both.add_up(f"later {count}", f"earlier {count}", change)
+            targets.append(change)
+    return both, targets
+
+
+def changes_recovered(attack: Attack, targets: list[str]) -> list[str]:
+    """Changes that both reports together pin to one value from 1 to 10, up or down."""
+    ends = {name: attack.range_of(name) for name in targets}
+    return [name for name, (low, high) in ends.items() if low == high and 1 <= abs(low) <= 10]
+
+
+@pytest.fixture(scope="module")
+def two_studies(earlier_cohort, small_cohort, protocol: Protocol) -> tuple[Study, Study]:  # type: ignore[no-untyped-def]
+    """Two releases, the gate of the second knowing what was kept of the first one's report."""
+    earlier = Study(earlier_cohort.read, protocol)
+    kept = decisions_before(earlier_cohort.read, protocol, printed(earlier.gate.decisions))
+    return earlier, Study(small_cohort.read, protocol, kept)
+
+
+def test_two_reports_together_give_no_small_change_and_no_small_count_away(
+    two_studies: tuple[Study, Study], protocol: Protocol
+) -> None:
+    earlier, later = two_studies
+    attack, changes = attack_on_both(report_of(earlier), report_of(later), protocol)
+    small = [name for name, bounds in attack.bounds.items() if bounds == (1, 10)]
+    assert len(changes) > 100
+    assert len(small) > 40
+    assert changes_recovered(attack, changes) == []
+    assert recovered(attack, small) == []
+
+
+def test_without_looking_back_two_reports_do_give_small_changes_away(
+    earlier_cohort,  # type: ignore[no-untyped-def]
+    small_document: Document,
+    protocol: Protocol,
+) -> None:
+    earlier = build_report(earlier_cohort.read, protocol)
+    attack, changes = attack_on_both(earlier, small_document, protocol)
+    assert len(changes_recovered(attack, changes)) >= 5
+
+
+def test_numbers_at_risk_are_rounded_beside_an_earlier_report(two_studies: tuple[Study, Study]) -> None:
+    assert [str(study.gate.at_risk(48)) for study in two_studies] == ["48", "≈50"]
+
+
+def test_what_is_kept_of_a_report_is_how_counts_were_printed_and_no_count(
+    earlier_cohort,  # type: ignore[no-untyped-def]
+    two_studies: tuple[Study, Study],
+    protocol: Protocol,
+) -> None:
+    decisions = two_studies[0].gate.decisions
+    kept = printed(decisions)
+    again = decisions_before(earlier_cohort.read, protocol, kept)
+    assert (again.small, again.rounded, again.withheld) == (decisions.small, decisions.rounded, decisions.withheld)
+    assert set(json.loads(kept)) == {"small", "rounded", "withheld"}
 
 
 def test_no_count_from_one_to_ten_is_printed_in_any_table(gated: Document) -> None:

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import polars as pl
 
-from pipelines.reports import numbers
-from pipelines.reports.content import Shown
 from pipelines.reports.curves import Cuts
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.gate import points_of
@@ -19,7 +17,7 @@ def curve_series(study: Study, tier: str, curve: pl.DataFrame, cuts: Cuts, start
         return Series(study.short(tier), study.rank(tier), ())
     digits = 2 + study.protocol.disclosure.percent_decimals
     points = tuple(
-        Point(at, y, low, high, Shown(numbers.count(risk)))
+        Point(at, y, low, high, study.gate.at_risk(risk))
         for at, risk, (y, low, high) in points_of(curve, cuts, start, digits)
     )
     return Series(study.short(tier), study.rank(tier), points)
