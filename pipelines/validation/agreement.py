@@ -1,7 +1,8 @@
-"""Each time-to-event estimator beside the number that R printed for the same table.
+"""Each estimator beside the number that R printed for the same table.
 
-Belongs here: which of our numbers answers which of R's. Does not belong here: the estimators, or R's numbers, which
-stand with their script in the reference folder (`time_to_event/estimates.R`: survival 3.5-3, cmprsk 2.2-11).
+Belongs here: the judgement, and which of our numbers answers which of R's for times to an event. Does not belong here:
+the comparative estimators (`agreement_comparative`), or R's numbers, which stand with their script in the reference
+folder (`time_to_event/estimates.R`: survival 3.5-3, cmprsk 2.2-11).
 """
 
 import json
@@ -12,6 +13,7 @@ import polars as pl
 
 from pipelines.models import competing_risks, cox, multistate, parametric, survival
 from pipelines.resources import reference_folder
+from pipelines.validation.agreement_comparative import comparative_pairs
 
 PRODUCT_LIMIT, REGRESSION, DRIFT, AFT = 1e-8, 1e-6, 1e-4, 1e-5
 TIMES = (10.0, 25.0)
@@ -34,6 +36,7 @@ def agreement() -> pl.DataFrame:
         *_regressions(subjects, expected),
         *_states(stays, expected),
         *_parametric(visits, expected),
+        *comparative_pairs(reference_folder() / "models"),
     ]
     frame = pl.DataFrame(pairs, schema=["estimator", "quantity", "ours", "reference", "tolerance"], orient="row")
     difference = (pl.col("ours") - pl.col("reference")).abs() / pl.col("reference").abs().clip(lower_bound=1e-12)
