@@ -7,8 +7,9 @@ import hashlib
 import re
 import stat
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -23,11 +24,19 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Mode = Literal["safe_harbor", "limited_data_set", "expert_determination", "synthetic"]
 
 
-class _Part(BaseModel):
+Format = Literal["native", "redcap"]
+
+
+class Part(BaseModel):
+    """A part of a manifest: no unknown keys, no conversion of types."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class TableFiles(_Part):
+Settings = TypeVar("Settings", bound=Part)
+
+
+class TableFiles(Part):
     """The files of one table, their rows together, and the SHA-256 of each."""
 
     files: Annotated[list[str], Field(min_length=1, max_length=1000)]
@@ -58,24 +67,21 @@ class TableFiles(_Part):
         return self
 
 
-class Tables(_Part):
-    """The four tables of a release."""
+class Manifest(Part):
+    """What a release says about itself.
 
-    patients: TableFiles
-    treatments: TableFiles
-    assessments: TableFiles
-    events: TableFiles
-
-
-class Manifest(_Part):
-    """What a release says about itself."""
+    `format` says how its files are to be read. A `native` release has the contract's four tables; another format has
+    tables of its own names, and a section of its own (`[redcap]`) that its reader looks into with `settings`.
+    """
 
     release: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
     source: str = Field(min_length=1, max_length=200)
     deidentification: Mode
     linkage: str = Field(min_length=1, max_length=200)
     data_use_agreement: str = Field(default="", max_length=200)
-    tables: Tables
+    format: Format = "native"
+    tables: dict[str, TableFiles] = {}
+    redcap: dict[str, Any] = {}
     _file_sha256: str = PrivateAttr(default="")
 
     @field_validator("source", "linkage", "data_use_agreement")
@@ -90,10 +96,32 @@ class Manifest(_Part):
     def _agreement_stands(self) -> Self:
         if self.deidentification == "limited_data_set" and not self.data_use_agreement.strip():
             raise ValueError("a limited_data_set needs the number of its agreement in data_use_agreement")
-        files = [file for table in TABLE_NAMES for file in self.table(table).files]
+        files = [file for table in self.tables.values() for file in table.files]
         if len(set(map(str.lower, files))) < len(files):
             raise ValueError("each file may stand once, in one table")
         return self
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> Self:
+        if self.format == "native":
+            missing = [name for name in TABLE_NAMES if name not in self.tables]
+            if missing:
+                raise ValueError(f"the key tables.{missing[0]} is missing; add it")
+            self.hold_tables(TABLE_NAMES)
+        strange = next((name for name in get_args(Format) if name != self.format and getattr(self, name, None)), None)
+        if strange:
+            raise ValueError(f'the section {strange} belongs to format = "{strange}"; remove it or name that format')
+        return self
+
+    def hold_tables(self, known: Iterable[str]) -> None:
+        """Hold the names of the tables against those that a format has.
+
+        Raises:
+            ValueError: there is another one.
+        """
+        unknown = next((name for name in self.tables if name not in set(known)), None)
+        if unknown is not None:
+            raise ValueError(f"the key tables.{_shown(unknown)} is not known; remove it")
 
     @property
     def manifest_sha256(self) -> str:
@@ -102,13 +130,31 @@ class Manifest(_Part):
 
     def table(self, name: str) -> TableFiles:
         """The files of one table."""
-        return getattr(self.tables, name)  # type: ignore[no-any-return]
+        return self.tables[name]
+
+    def settings(self, model: type[Settings]) -> Settings:
+        """The format's own section, validated.
+
+        Raises:
+            ReleaseRefused: a key of the section is missing, unknown or does not fit.
+        """
+        try:
+            return model.model_validate(getattr(self, self.format))
+        except ValidationError as error:
+            raise ReleaseRefused(_sentence(error, self.format)) from None
 
     @property
     def input_files(self) -> list[tuple[str, str, str]]:
         """Table, file and SHA-256 of everything that the release is read from."""
-        parts = [(name, self.table(name)) for name in TABLE_NAMES]
-        return [(name, *pair) for name, part in parts for pair in zip(part.files, part.sha256, strict=True)]
+        ours = [name for name in TABLE_NAMES if name in self.tables]
+        parts = [(name, self.table(name)) for name in (*ours, *(name for name in self.tables if name not in ours))]
+        listed = [(name, *pair) for name, part in parts for pair in zip(part.files, part.sha256, strict=True)]
+        mapping = (
+            [("mapping", str(self.redcap["mapping"]), str(self.redcap.get("sha256")))]
+            if "mapping" in self.redcap
+            else []
+        )
+        return listed + mapping
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -168,10 +214,11 @@ def read_file(folder: Path, file: str, sha256: str) -> bytes:
     return data
 
 
-def _sentence(error: ValidationError) -> str:
+def _sentence(error: ValidationError, section: str = "") -> str:
     """The first problem as one sentence that names the key and shows no value."""
     problem = error.errors(include_input=False, include_url=False)[0]
-    key = ".".join(str(step) for step in problem["loc"] if not isinstance(step, int))
+    steps = [_shown(str(step)) for step in problem["loc"] if not isinstance(step, int)]
+    key = ".".join([section, *steps] if section else steps)
     wording = {
         "missing": "is missing; add it",
         "extra_forbidden": "is not known; remove it",
@@ -179,8 +226,6 @@ def _sentence(error: ValidationError) -> str:
         "string_too_short": "must not be empty",
         "string_pattern_mismatch": "must be a short name of letters, digits, point, underscore and hyphen",
     }
-    if problem["type"] == "extra_forbidden":
-        key = ".".join([*key.split(".")[:-1], _shown(key.split(".")[-1])])
     said = wording.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
     return f"{MANIFEST}: {f'the key {key} ' if key else ''}{said[:1].lower()}{said[1:]}"
 

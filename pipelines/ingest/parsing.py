@@ -7,7 +7,7 @@ column's type or words. Words are held as Enum: a fifth of the memory of text.
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table
-from pipelines.ingest.tables import LINE, FileTable
+from pipelines.ingest.tables import FIELD, LINE, FileTable
 
 _INT32 = 2**31
 _TRUTH = {"true": True, "false": False}
@@ -24,7 +24,7 @@ def is_marked(column: Column) -> bool:
 
 
 def typed(file: FileTable, table: Table) -> pl.DataFrame:
-    """The contract's columns of one file, typed, with marks and `$line`."""
+    """The contract's columns of one file, typed, with marks, `$line` and, where it has it, `$field`."""
     values: list[pl.Expr] = []
     marks: list[pl.Expr] = []
     for column in table.columns:
@@ -34,7 +34,8 @@ def typed(file: FileTable, table: Table) -> pl.DataFrame:
         if is_marked(column):
             mark = pl.col(column.name).is_not_null() & value.is_null() if is_there else pl.lit(False)
             marks.append(mark.alias(unreadable(column.name)))
-    return file.frame.select(*values, *marks, LINE)
+    places = [name for name in (LINE, FIELD) if name in file.frame.columns]
+    return file.frame.select(*values, *marks, *places)
 
 
 def _dtype(column: Column) -> pl.DataType | type[pl.DataType]:

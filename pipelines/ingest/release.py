@@ -4,6 +4,7 @@ Nothing is written. First everything that can refuse the release (manifest, hash
 rows: patients, events (deaths must be known), treatments, assessments.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import typed
-from pipelines.ingest.quarantine import Judged, broken_places, judge
-from pipelines.ingest.readers import hold_row_count, read_files
+from pipelines.ingest.quarantine import Judged, judge, refused_places
 from pipelines.ingest.rules import row_rules
-from pipelines.ingest.tables import FILE, LINE, ROW
+from pipelines.ingest.sources import Source, open_source
+from pipelines.ingest.tables import FIELD, FILE, LINE, RECORD_ID, ROW
 from pipelines.protocol import Protocol
 
 
@@ -85,14 +86,16 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
     """
-    from pipelines.ingest.shape import RECORD_ID, hold_shape  # pandera's import would slow `lss check`
+    from pipelines.ingest.shape import hold_shape  # pandera's import would slow `lss check`
 
     manifest, judged = _judged(Path(folder), protocol)
     inspection = _inspection(manifest, judged, protocol)
-    record_id = pl.format("{}:{}", FILE, LINE).alias(RECORD_ID)
     raw = {
-        f"raw.{name}": hold_shape(judged[name].accepted.select(*table.column_names, record_id), table)
+        f"raw.{name}": hold_shape(
+            accepted.select(*table.column_names, _record_id(accepted.columns).alias(RECORD_ID)), table
+        )
         for name, table in contract(protocol).items()
+        for accepted in [judged[name].accepted]
     }
     quality = {
         "quality.quarantine": inspection.quarantine,
@@ -105,44 +108,52 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
 
 
+def _record_id(columns: Sequence[str]) -> pl.Expr:
+    """Where an accepted row stands: file and line, and the field where a line gave several records."""
+    line = pl.format("{}:{}", FILE, LINE)
+    return pl.coalesce(pl.format("{}:{}", line, FIELD), line) if FIELD in columns else line
+
+
 @dataclass(frozen=True)
 class _Read:
-    """One table as read: typed rows over all files, and the places of rows that could not be divided into fields."""
+    """One table as read: typed rows over all files, and the places of rows that no record could be made of."""
 
     frame: pl.DataFrame
-    broken: pl.DataFrame
+    refused: pl.DataFrame
 
 
-def _read(folder: Path, manifest: Manifest, table: Table, patients: pl.Series) -> _Read:
+def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series) -> _Read:
     """Read one table file by file, past everything that can refuse the release.
 
     `patients` are the pseudonyms that the guard already knows.
     """
-    entry = manifest.table(table.name)
-    parts, broken = [], []
-    for file in read_files(folder, entry):
+    files, parts, refused = [], [], []
+    for file in source.tables(table.name):
         guard.refuse_columns(file.columns, file.file, manifest.deidentification)
         require_columns(table, file.columns, file.file)
         guard.refuse_identifiers(file, table, patients)
-        name = pl.lit(file.file, dtype=pl.Enum(entry.files)).alias(FILE)
-        parts.append(typed(file, table).with_columns(name))
-        broken.append(broken_places(file))
-    frame = pl.concat(parts).with_row_index(ROW)
-    hold_row_count(frame.height + sum(part.height for part in broken), entry)
+        files.append(file.file)
+        parts.append(typed(file, table))
+        refused.append(refused_places(file, table.name))
+    named = pl.Enum(list(dict.fromkeys(files)))
+    placed = [part.with_columns(pl.lit(file, dtype=named).alias(FILE)) for part, file in zip(parts, files, strict=True)]
+    frame = pl.concat(placed, how="diagonal").with_row_index(ROW)
     guard.refuse_numbers_and_texts(frame, table, patients)
-    return _Read(frame, pl.concat(broken))
+    return _Read(frame, pl.concat(refused))
 
 
 def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
     """All four tables judged: patients first, then events, since deaths must be known for the rest."""
     manifest = load_manifest(folder)
     tables = contract(protocol)
+    source = open_source(folder, manifest, protocol)
 
     def read(name: str, patients: pl.Series) -> _Read:
-        return _read(folder, manifest, tables[name], patients)
+        return _read(source, manifest, tables[name], patients)
 
     def judged(name: str, read: _Read, seen: pl.LazyFrame) -> Judged:
-        return judge(read.frame, seen, tables[name], row_rules(tables[name], protocol), read.broken)
+        rules = row_rules(tables[name], protocol)
+        return judge(read.frame, seen, tables[name], rules, read.refused, source.rules(name))
 
     listed = read("patients", pl.Series([], dtype=pl.String))
     patients = judged("patients", listed, context.with_twins(listed.frame, tables["patients"]))

@@ -124,7 +124,7 @@ _NO_UUID4 = r"[0-9a-f]{12}[0-35-9a-f][0-9a-f]{19}|[0-9a-f]{16}[0-7c-f][0-9a-f]{1
 _BASE64 = r"[A-Za-z0-9+/]{22}==|[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}="
 # A day of birth with a serial (Nordic countries), a British insurance number, an Italian fiscal code.
 _PERSONAL = (
-    r"\d{2}(?:0[1-9]|1[0-2])\d{2}[-+a]\d{3,5}[0-9a-z]?|[a-ceghj-prtw-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]"
+    r"\d{2}(?:0[1-9]|1[0-2])\d{2}[-+a]\d{3,7}[0-9a-z]?|[a-ceghj-prtw-z]{2} ?\d{2} ?\d{2} ?\d{2} ?[a-d]"
     r"|[a-z]{6}\d{2}[a-z]\d{2}[a-z]\d{3}[a-z]"
 )
 _IBAN = (

@@ -10,8 +10,7 @@ import polars as pl
 
 from pipelines.ingest.contract import Table
 from pipelines.ingest.errors import ReleaseRefused
-
-RECORD_ID = "record_id"
+from pipelines.ingest.tables import RECORD_ID
 
 
 def hold_shape(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
