@@ -211,6 +211,45 @@ class EffectModifier(_Part):
         return self
 
 
+class LiteratureMatch(_Part):
+    """Which figure of the study stands beside which published figures.
+
+    Published rows are found by `instrument`, any of `measures`, and `kind`; where `tiers` are given, for these alone.
+    The study's own figure is that of an `outcome` (with a `threshold` for responders), of an `endpoint`, or of a
+    `covariate` (one `level` of it for a share). `stand_in` says what differs where the two are not the same thing.
+    """
+
+    instrument: str
+    measures: tuple[str, ...] = Field(min_length=1)
+    kind: Literal["mean", "mean change", "difference", "share", "responders", "incidence"]
+    tiers: tuple[Word, ...] = ()
+    outcome: Word | None = None
+    threshold: Word | None = None
+    endpoint: Word | None = None
+    covariate: Word | None = None
+    level: str | None = None
+    stand_in: str = ""
+
+    @model_validator(mode="after")
+    def _names_one_figure(self) -> Self:
+        if sum(name is not None for name in (self.outcome, self.endpoint, self.covariate)) != 1:
+            raise ValueError("name one of outcome, endpoint and covariate")
+        needed = {"incidence": self.endpoint, "share": self.covariate and self.level, "responders": self.threshold}
+        if self.kind in needed and needed[self.kind] is None:
+            raise ValueError("an incidence needs an endpoint, a share a covariate and level, responders a threshold")
+        return self
+
+
+class Literature(_Part):
+    """The outside view: published figures to set beside the study's own."""
+
+    file: str = Field(pattern=r"^[a-z0-9_-]+\.csv$")
+    months_apart: float = Field(ge=0)
+    population_caveats: dict[str, str] = {}
+    matches: tuple[LiteratureMatch, ...] = ()
+    citation: str
+
+
 class TargetTrial(_Part):
     """The trial that a contrast emulates (Hernán and Robins 2016)."""
 
@@ -343,6 +382,7 @@ class Protocol(_Part):
     covariates: tuple[Covariate, ...] = ()
     effect_modifiers: tuple[EffectModifier, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
+    literature: Literature | None = None
     diagnostics: Diagnostics
     disclosure: Disclosure
     anonymity: Anonymity = Field(default_factory=Anonymity)
@@ -378,8 +418,24 @@ class Protocol(_Part):
         for primary in self.primary.outcomes + self.primary.secondary_outcomes:
             _require_known("primary.outcomes.outcome", primary.outcome, {i.name for i in self.instruments})
             _require_known("primary.outcomes.window", primary.window, {w.name for w in self.windows})
+        for match in self.literature.matches if self.literature else ():
+            self._require_known_match(match)
         _require_no_overlap(self.windows)
         return self
+
+    def _require_known_match(self, match: LiteratureMatch) -> None:
+        key = "literature.matches"
+        for tier in match.tiers:
+            _require_known(f"{key}.tiers", tier, {tier.name for tier in self.tiers})
+        if match.endpoint:
+            _require_known(f"{key}.endpoint", match.endpoint, {endpoint.name for endpoint in self.endpoints})
+        if match.covariate:
+            _require_known(f"{key}.covariate", match.covariate, {covariate.name for covariate in self.covariates})
+        if match.outcome:
+            _require_known(f"{key}.outcome", match.outcome, {instrument.name for instrument in self.instruments})
+            if match.threshold:
+                known = {threshold.name for threshold in self.instrument(match.outcome).thresholds}
+                _require_known(f"{key}.threshold", match.threshold, known)
 
     # ------------------------------------------------------------------------------------------------ looking things up
 

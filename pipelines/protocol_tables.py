@@ -88,6 +88,17 @@ PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
     "contrasts": {"contrast": pl.String, "tier": pl.String, "reference": pl.String, "endpoint": pl.String},
 }
 
+# Published figures (`protocol.literature`): what each column means is said where they are read, in `ingest/`.
+LITERATURE_SCHEMA: dict[str, type[pl.DataType]] = {
+    **dict.fromkeys(
+        ("study", "design", "funding", "tier", "comparator", "outcome", "instrument", "kind", "unit", "citation"),
+        pl.String,
+    ),
+    "caveat": pl.String,
+    **dict.fromkeys(("year", "subjects"), pl.Int64),
+    **dict.fromkeys(("months", "estimate", "std_dev", "ci_low", "ci_high"), pl.Float64),
+}
+
 
 def protocol_tables(protocol: Protocol) -> dict[str, pl.DataFrame]:
     """The `protocol.*` tables by name; their columns are those of `PROTOCOL_SCHEMA`."""

@@ -6,7 +6,7 @@ Frames in, result tables out; nothing here knows the warehouse or Dagster. `ANAL
 
 import polars as pl
 
-from pipelines.analyses import hazards, incidence, ladder, overlap, responders, trajectories, walking
+from pipelines.analyses import hazards, incidence, ladder, literature, overlap, responders, trajectories, walking
 from pipelines.analyses.balance import balance
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
@@ -169,6 +169,12 @@ ANALYSES: dict[str, Analysis] = dict(
             ],
             sensitivity,
             "E-values; in the full analysis set the specification curve and the tipping points of missing data.",
+        ),
+        analysis(
+            "literature",
+            [SUBJECTS, SCORES, WALKS, "protocol.literature", *(f"results.{name}" for name in literature.READS)],
+            literature.literature,
+            "Published figures matched by tier, instrument, kind of estimate and time; verified ones only.",
         ),
         analysis(
             "trajectories",

@@ -45,6 +45,7 @@ ABOUT = {
     "protocol.competing_events": "Events that compete with every endpoint.",
     "protocol.contrasts": "Neighbouring tiers that are compared, and the endpoint of each comparison.",
     "protocol.codes": "Procedure codes in use, each with its tier.",
+    "protocol.literature": "Published figures that were read in their source, each with its citation.",
     DOCUMENT: "The effective protocol whole, as JSON, with its hash.",
 }
 

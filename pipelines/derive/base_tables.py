@@ -6,7 +6,7 @@ Columns of tables that SQL makes are worked out from their SELECTs and stand now
 
 import polars as pl
 
-from pipelines.protocol_tables import PROTOCOL_SCHEMA
+from pipelines.protocol_tables import LITERATURE_SCHEMA, PROTOCOL_SCHEMA
 
 Columns = dict[str, str]
 
@@ -79,7 +79,10 @@ RAW: dict[str, Columns] = {
 PROTOCOL: dict[str, Columns] = {
     f"protocol.{table}": {column: _SQL_TYPES[kind] for column, kind in columns.items()}
     for table, columns in PROTOCOL_SCHEMA.items()
-} | {"protocol.codes": dict.fromkeys(("code_system", "code", "tier", "label"), "VARCHAR")}
+} | {
+    "protocol.codes": dict.fromkeys(("code_system", "code", "tier", "label"), "VARCHAR"),
+    "protocol.literature": {column: _SQL_TYPES[kind] for column, kind in LITERATURE_SCHEMA.items()},
+}
 
 QUALITY: dict[str, Columns] = {
     "quality.quarantine": {

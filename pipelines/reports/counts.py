@@ -6,6 +6,7 @@ the sums and nestings by which one could be worked out from others, across table
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 import polars as pl
@@ -26,9 +27,11 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _patients(ledger, snapshot, tiers)
     _attrition(ledger, snapshot["outcomes.attrition"], tiers)
     _characteristics(ledger, snapshot["results.table_one"])
-    _trajectories(ledger, snapshot["results.trajectories"], protocol)
+    beside = _beside_published(snapshot["results.literature"])
+    _trajectories(ledger, snapshot["results.trajectories"], protocol, beside)
     _completeness(ledger, snapshot["outcomes.completeness"], protocol)
-    _responders(ledger, snapshot["results.responders"], protocol)
+    _responders(ledger, snapshot["results.responders"], protocol, beside)
+    _changes(ledger, snapshot["results.literature"])
     _stops(ledger, snapshot["results.stop_reasons"], protocol)
     _crossover(ledger, snapshot["outcomes.crossover"])
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
@@ -89,8 +92,30 @@ def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
         _fill(ledger, keys.patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
 
 
-def _trajectories(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
-    """Patients seen at each visit; those of outcomes that are no question of the protocol are printed nowhere."""
+def _beside_published(literature: pl.DataFrame) -> set[tuple[str, str]]:
+    """Outcomes and windows whose figures are printed beside published ones."""
+    if literature.is_empty():
+        return set()
+    shown = literature.filter(pl.col("status") == "estimable").select("outcome", "window").unique()
+    return set(shown.iter_rows())
+
+
+def _changes(ledger: Ledger, literature: pl.DataFrame) -> None:
+    """Patients behind the mean changes that stand beside published ones."""
+    if literature.is_empty():
+        return
+    rows = literature.filter((pl.col("kind") == "mean change") & (pl.col("status") == "estimable"))
+    for row in rows.iter_rows(named=True):
+        key = keys.changed(row["outcome"], row["window"], row["tier"])
+        ledger.add(key, int(row["subjects"]), weight=DETAIL)
+        whole = keys.seen(row["outcome"], row["window"], row["tier"])
+        _nest(ledger, key, whole if whole in ledger.counts else keys.patients(row["tier"]))
+
+
+def _trajectories(
+    ledger: Ledger, frame: pl.DataFrame, protocol: Protocol, beside: AbstractSet[tuple[str, str]] = frozenset()
+) -> None:
+    """Patients seen at each visit; those neither asked about nor set beside published figures are printed nowhere."""
     if frame.is_empty():
         return
     asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
@@ -98,7 +123,8 @@ def _trajectories(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
         outcome, window, tier = row["outcome"], row["window"], row["tier"]
         key = keys.seen(outcome, window, tier)
         if key not in ledger.counts:
-            ledger.add(key, int(row["subjects"]), "printed" if outcome in asked else "hidden", USUAL)
+            is_printed = outcome in asked or (outcome, window) in beside
+            ledger.add(key, int(row["subjects"]), "printed" if is_printed else "hidden", USUAL)
             _nest(ledger, key, keys.patients(tier))
         if outcome in asked and row["method"] == "share at the time limit" and row["estimate"] is not None:
             limit = keys.at_limit(outcome, window, tier)
@@ -143,10 +169,13 @@ def _sites_add_up(ledger: Ledger, frame: pl.DataFrame, primary: set[tuple[str, s
                     ledger.sum_of(total, [key(outcome, window, name) for name in names])
 
 
-def _responders(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+def _responders(
+    ledger: Ledger, frame: pl.DataFrame, protocol: Protocol, beside: AbstractSet[tuple[str, str]] = frozenset()
+) -> None:
     if frame.is_empty():
         return
-    frame = frame.filter(_is_asked(protocol, "window"))
+    extra = [(pl.col("outcome") == outcome) & (pl.col("window") == window) for outcome, window in sorted(beside)]
+    frame = frame.filter(pl.any_horizontal(_is_asked(protocol, "window"), *extra))
     for row in frame.iter_rows(named=True):
         outcome, threshold, window, tier = row["outcome"], row["threshold"], row["window"], row["tier"]
         hits = keys.responders(outcome, threshold, window, tier)

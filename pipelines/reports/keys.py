@@ -30,6 +30,11 @@ def seen(outcome: str, window: str, tier: str) -> Key:
     return ("seen", outcome, window, tier)
 
 
+def changed(outcome: str, window: str, tier: str) -> Key:
+    """Patients with a value both before treatment and at a visit, behind a mean change."""
+    return ("changed", outcome, window, tier)
+
+
 def at_limit(outcome: str, window: str, tier: str) -> Key:
     """Patients who walked until the test's time limit."""
     return ("at limit", outcome, window, tier)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.ingest.literature import published_figures
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.resources import default_protocol_file
 
@@ -34,6 +35,7 @@ def simulated_tables(patients: int, seed: int) -> dict[str, pl.DataFrame]:
         "analysis.walking_tests": _walks(rng, subjects),
         "analysis.time_to_event": times,
         "analysis.responders": _responders(rng, subjects),
+        "protocol.literature": published_figures(load_protocol(default_protocol_file())),
     }
 
 
