@@ -32,7 +32,9 @@ Found = dict[str, Any]
 
 def literature(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """One row a published figure: the figure, the study's own where it has one, and else why not."""
-    rows = [_beside(row, tables, protocol) for row in tables["protocol.literature"].iter_rows(named=True)]
+    order = ("study", "tier", "outcome", "instrument", "kind", "months", "estimate")
+    published = tables["protocol.literature"].sort(order)
+    rows = [_beside(row, tables, protocol) for row in published.iter_rows(named=True)]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

@@ -70,7 +70,7 @@ def test_every_part_of_a_full_release_applies(document: Document) -> None:
     assert not_applicable(document) == {}
     assert [section.anchor for section in document.sections] == [
         "flow", "table-one", "completeness", "pain", "responders", "walking", "failure", "comparisons", "harm",
-        "crossover", "withheld", "quality", "methods", "target-trials", "thresholds",
+        "crossover", "withheld", "literature", "quality", "methods", "target-trials", "thresholds",
     ]  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_a_trial_without_failure_walking_or_contrasts_gives_a_report(three_arm_p
     reasons = not_applicable(document)
     assert set(reasons) == {
         "flow", "table-one", "completeness", "responders", "walking", "failure", "comparisons", "harm", "crossover",
-        "withheld", "quality", "target-trials",
+        "withheld", "literature", "quality", "target-trials",
     }  # fmt: skip
     assert reasons["failure"] == "The protocol names no failure event."
     assert reasons["walking"] == "No walking test was recorded in this release."
