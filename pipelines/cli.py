@@ -313,6 +313,23 @@ def diff(
 
 
 @app.command()
+def deliver(
+    context: typer.Context,
+    release: ReleaseName,
+    protocol: ProtocolName = None,
+    again: Annotated[bool, typer.Option("--again", help="Deliver also what was delivered before.")] = False,
+) -> None:
+    """Deliver the committee report as settings.toml says: into the delivery folder and by mail, each content once."""
+    from pipelines.assets.report_files import deliver as deliver_files
+    from pipelines.releases import Register
+
+    home = _home(context)
+    name = protocol or Register(home).find(release).protocol
+    for sentence in deliver_files(home, release, name, is_again=again):
+        print(sentence)
+
+
+@app.command()
 def verify(
     context: typer.Context,
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report's HTML or PDF file, also a copy of one.")],
@@ -352,11 +369,17 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on; the UI has no password.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 3000,
 ) -> None:
-    """Open Dagster's UI on this home, with the daemon that runs schedules; Ctrl-C ends both."""
+    """Open Dagster's UI on this home, with the daemon that watches the inbox and runs schedules; Ctrl-C ends both."""
     from pipelines.assets.ui import job_page, serve
+    from pipelines.releases.settings import prepare
 
+    home = _home(context)
+    settings = prepare(home)
+    print(f"inbox: {settings.inbox_folder(home)}")
+    print(f"delivered: {settings.delivery_folder(home)}")
+    print(f"settings: {home.settings_file}")
     print(f"{job_page(host, port)}  (Ctrl-C ends it)", flush=True)
-    raise typer.Exit(serve(_home(context), host, port))
+    raise typer.Exit(serve(home, host, port))
 
 
 def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analysis_set: AnalysisSet | None) -> None:

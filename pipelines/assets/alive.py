@@ -3,6 +3,7 @@
 A killed run stays `started` in Dagster's history until the next run of its release finds its lock free.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,7 @@ from pipelines.releases import Home
 from pipelines.releases.locks import hold, is_held
 
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_YOUNG_S = 5
 _held_here: set[str] = set()
 
 
@@ -33,16 +35,27 @@ def alive(home: Home, run_id: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def fail_all_dead_runs(instance: DagsterInstance, home: Home) -> None:
+    """Mark runs of all releases as failed whose process has died, since one that seems to go on holds up all others."""
+    for run in instance.get_runs(filters=RunsFilter(statuses=_UNFINISHED)):
+        path = home.lock_file(f"run-{run.run_id}")
+        is_young = path.exists() and time.time() - path.stat().st_mtime < _YOUNG_S  # perhaps made and not yet locked
+        if not is_young and _has_died(home, run.run_id):
+            _fail(instance, home, run)
+
+
 def fail_dead_runs(instance: DagsterInstance, home: Home, release: str) -> list[DagsterRun]:
     """Mark runs of a release as failed whose process has died; returns them. Call it with the release's lock held."""
     unfinished = RunsFilter(statuses=_UNFINISHED, tags={PARTITION_NAME_TAG: release})
     dead = [run for run in instance.get_runs(filters=unfinished) if _has_died(home, run.run_id)]
     for run in dead:
-        instance.report_run_failed(
-            run, message="The process of this run was ended from outside; nothing was published."
-        )
-        home.lock_file(f"run-{run.run_id}").unlink(missing_ok=True)
+        _fail(instance, home, run)
     return dead
+
+
+def _fail(instance: DagsterInstance, home: Home, run: DagsterRun) -> None:
+    instance.report_run_failed(run, message="The process of this run was ended from outside; nothing was published.")
+    home.lock_file(f"run-{run.run_id}").unlink(missing_ok=True)
 
 
 def _has_died(home: Home, run_id: str) -> bool:

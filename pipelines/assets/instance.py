@@ -1,7 +1,7 @@
 """Dagster's instance under the home folder: made once, its settings ours, releases kept in step with the register.
 
 Settings: no telemetry and no invitation to sign up for news; no capture of what steps print, since libraries print
-values; nothing on the console but our own lines. Running a job is in `runner.py`.
+values; nothing on the console but our own lines; one run at a time. Running a job is in `runner.py`.
 """
 
 import sqlite3
@@ -23,9 +23,9 @@ from pipelines.releases.locks import hold
 LOCATION = "lss"
 MODULE = "pipelines.definitions"
 
-_SETTINGS = """\
-# Written by lss; read at every start.
-telemetry:
+_OURS = "# Written by lss at every start; remove this line to keep changes of your own.\n"
+_SETTINGS = f"""\
+{_OURS}telemetry:
   enabled: false
 nux:
   enabled: false
@@ -37,9 +37,16 @@ compute_logs:
 concurrency:
   runs:
     max_concurrent_runs: 1
+run_retries:
+  enabled: true
+  max_retries: 0  # runs that nobody watches carry a tag that allows some
+  retry_on_asset_or_op_failure: false
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
 """
 _WORKSPACE = f"""\
-load_from:
+{_OURS}load_from:
   - python_module:
       module_name: {MODULE}
       location_name: {LOCATION}
@@ -104,7 +111,8 @@ def _keep_open(connection: Any, _record: object) -> None:
 def _write_settings(folder: Path) -> None:
     for name, text in (("dagster.yaml", _SETTINGS), ("workspace.yaml", _WORKSPACE)):
         path = folder / name
-        if not path.exists():
+        kept = path.read_text(encoding="utf-8") if path.exists() else _OURS
+        if kept.startswith(_OURS) and kept != text:
             write_whole(path, text.encode())
 
 

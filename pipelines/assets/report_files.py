@@ -1,16 +1,22 @@
-"""The report's two files, from a published snapshot; without Dagster, so that `lss report` starts at once."""
+"""The files of reports, from a published snapshot, and their delivery; without Dagster: commands start at once."""
 
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.releases import Home
+from pipelines.releases import Home, ReleaseError
+from pipelines.releases.delivery import Report, deliver_report
 from pipelines.releases.home import write_whole
 from pipelines.releases.receipt import write_receipt
+from pipelines.releases.settings import load_settings
 from pipelines.releases.snapshot import open_snapshot, protocol_of, release_before
+from pipelines.resources import code_version
 
 if TYPE_CHECKING:
     from pipelines.reports.suppression import Decisions
+
+COMMITTEE_REPORT = "committee report"
+DATA_QUALITY_REPORT = "report on data quality"
 
 
 def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
@@ -50,3 +56,41 @@ def report_files(home: Home, release: str, protocol: str) -> dict[str, Path]:
     """Where the report's files stand."""
     folder = home.report_folder(release, protocol)
     return {"html": folder / "report.html", "pdf": folder / "report.pdf"}
+
+
+def write_data_quality(home: Home, release: str, protocol: str) -> dict[str, Path]:
+    """Render the report on data quality; returns the paths of its `html` and its `pdf`.
+
+    Raises:
+        ReleaseError: nothing is published for this release and protocol.
+    """
+    from pipelines import reports
+
+    before = _decisions_before(home, release, protocol)
+    with closing(open_snapshot(home, release, protocol)) as snapshot:
+        document = reports.build_data_quality(reports.Study(snapshot.read, protocol_of(snapshot), before))
+    paths = data_quality_files(home, release, protocol)
+    write_whole(paths["html"], reports.render_html(document).encode())
+    write_whole(paths["pdf"], reports.render_pdf(document))
+    return paths
+
+
+def data_quality_files(home: Home, release: str, protocol: str) -> dict[str, Path]:
+    """Where the files of the report on data quality stand."""
+    folder = home.report_folder(release, protocol)
+    return {"html": folder / "data_quality.html", "pdf": folder / "data_quality.pdf"}
+
+
+def deliver(home: Home, release: str, protocol: str, kind: str = COMMITTEE_REPORT, is_again: bool = False) -> list[str]:
+    """Deliver a report that is on disk as the home's settings say; returns a sentence for each way of delivery.
+
+    Raises:
+        ReleaseError: there is no such report yet, or it cannot be delivered.
+    """
+    files = (report_files if kind == COMMITTEE_REPORT else data_quality_files)(home, release, protocol)
+    if not all(path.exists() for path in files.values()):
+        raise ReleaseError(f"there is no {kind} of release {release} yet; run the release first")
+    with closing(open_snapshot(home, release, protocol)) as snapshot:
+        manifest = snapshot.read("raw.release")["manifest_sha256"].item()
+        made_from = (manifest, protocol_of(snapshot).hash, code_version()["code_sha256"])
+    return deliver_report(home, load_settings(home), Report(kind, release, protocol, made_from, files), is_again)

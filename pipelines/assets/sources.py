@@ -12,8 +12,8 @@ from pipelines.assets.records import begin_anew
 from pipelines.assets.study import Study
 from pipelines.derive import SqlCheck
 from pipelines.derive.base_tables import PROTOCOL, QUALITY, RAW
-from pipelines.ingest import read_release
-from pipelines.releases import ReleaseError
+from pipelines.ingest import ReleaseRefused, read_release
+from pipelines.releases import Register, ReleaseError
 from pipelines.releases.snapshot import DOCUMENT
 
 ABOUT = {
@@ -63,7 +63,12 @@ def _asset(name: str, types: Mapping[str, str], checks: Mapping[str, Sequence[Sq
 
 def _take_in(study: Study) -> Iterator[Made]:
     """Read the whole release before the first write, so that a refused one changes nothing."""
-    ingested = read_release(Path(study.release.folder), study.protocol)
+    try:
+        ingested = read_release(Path(study.release.folder), study.protocol)
+    except ReleaseRefused:
+        if not study.home.snapshot_file(study.release.name, study.protocol.name).exists():
+            Register(study.home).forget(study.release.name)  # a mended one may carry the name
+        raise
     if ingested.manifest.manifest_sha256 != study.release.manifest_sha256:
         raise ReleaseError("the files of the release changed since it was registered; run: lss run RELEASE_DIR")
     begin_anew(study.warehouse)

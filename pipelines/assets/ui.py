@@ -11,12 +11,14 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
+from pipelines.assets.alive import fail_all_dead_runs
 from pipelines.assets.errors import StageError
 from pipelines.assets.instance import LOCATION, open_instance, workspace_file
 from pipelines.assets.jobs import JOB
 from pipelines.releases import Home
 from pipelines.releases.home import HOME_VARIABLE
 
+_LOOK_S = "600"  # how long a look into the inbox may take; hashing a large release needs its time
 _PATIENCE_S = 10  # how long the children may take to end on their own
 
 
@@ -34,11 +36,14 @@ def serve(home: Home, host: str, port: int) -> int:
         StageError: the port is taken or the address is not one of this machine.
     """
     _require_free(host, port)
-    open_instance(home).dispose()
+    instance = open_instance(home)
+    fail_all_dead_runs(instance, home)
+    instance.dispose()
     environment = os.environ | {
         HOME_VARIABLE: str(home.path),
         "DAGSTER_HOME": str(home.dagster),
         "PYTHONWARNINGS": "ignore",  # Dagster warns of its own commands
+        "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": _LOOK_S,
     }
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace_file(home))]
     command += ["--host", host, "--port", str(port), "--log-level", "warning"]

@@ -33,6 +33,16 @@ class Home:
         """Dagster's own folder: its settings and the history of runs."""
         return self.path / "dagster"
 
+    @property
+    def settings_file(self) -> Path:
+        """What is settled once for this home: inbox, time zone, delivery, mail."""
+        return self.path / "settings.toml"
+
+    @property
+    def deliveries_file(self) -> Path:
+        """What was delivered where, so that nothing is delivered twice."""
+        return self.path / "deliveries.json"
+
     def lock_file(self, name: str) -> Path:
         """The file that stands for a lock; locking is said in `locks.py`."""
         return self.path / "locks" / f"{name}.lock"

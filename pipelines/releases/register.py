@@ -70,8 +70,18 @@ class Register:
             if known.get(release.name) == release:
                 return
             known[release.name] = release
-            content = {"releases": [asdict(entry) for entry in known.values()]}
-            write_whole(self.home.register_file, json.dumps(content, indent=2, ensure_ascii=False).encode())
+            self._write(known)
+
+    def forget(self, name: str) -> None:
+        """Free the name of a release that was refused and never published, so that a mended one may carry it."""
+        with hold(self.home.lock_file("register")):
+            known = self.releases()
+            if known.pop(name, None):
+                self._write(known)
+
+    def _write(self, known: dict[str, Release]) -> None:
+        content = {"releases": [asdict(entry) for entry in known.values()]}
+        write_whole(self.home.register_file, json.dumps(content, indent=2, ensure_ascii=False).encode())
 
 
 def refuse_other_content(known: dict[str, Release], name: str, manifest_sha256: str) -> None:

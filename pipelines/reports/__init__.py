@@ -6,9 +6,10 @@ look. No estimate is made here: every number comes from a table of the snapshot.
 """
 
 from pipelines.reports.content import Document
+from pipelines.reports.data_quality import build_data_quality
 from pipelines.reports.html import render_html
 from pipelines.reports.pdf import render_pdf
 from pipelines.reports.report import build_report, report_of
 from pipelines.reports.study import Study
 
-__all__ = ["Document", "Study", "build_report", "render_html", "render_pdf", "report_of"]
+__all__ = ["Document", "Study", "build_data_quality", "build_report", "render_html", "render_pdf", "report_of"]

@@ -71,13 +71,14 @@ def report_of(study: Study) -> Document:
         protocol=f"{protocol.name} {protocol.version}",
         summary=summary.summary(study),
         sections=sections,
-        stamp=_stamp(study, release),
+        stamp=stamp(study, release),
         notice=NOTICE,
         keywords=(protocol.condition, "registry", "quality"),
     )
 
 
-def _stamp(study: Study, release: str) -> Facts:
+def stamp(study: Study, release: str) -> Facts:
+    """What a report was made from."""
     fact = study.release_fact
     manifest = fact("manifest_sha256")
     items = [

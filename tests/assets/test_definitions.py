@@ -1,4 +1,4 @@
-"""What Dagster shows is what the committed list says: asset keys by group, checks, jobs and schedules.
+"""What Dagster shows is what the committed list says: asset keys by group, checks, jobs, schedules and sensors.
 
 After a change on purpose, write the list anew with: python tests/assets/test_definitions.py
 """
@@ -28,6 +28,7 @@ def _listed(home: Home) -> dict[str, Any]:
         "checks": sorted(checks),
         "jobs": sorted(job.name for job in repository.get_all_jobs() if not job.name.startswith("__")),
         "schedules": {s.name: [s.cron_schedule, s.default_status.value] for s in repository.schedule_defs},
+        "sensors": {s.name: s.default_status.value for s in repository.sensor_defs},
     }
 
 
@@ -63,7 +64,7 @@ def test_the_schedule_asks_for_the_release_registered_last(home: Home) -> None:
     context = dg.build_schedule_context(repository_def=repository)
     schedule = repository.get_schedule_def("quarterly_report")
     skip = schedule.evaluate_tick(context).skip_message
-    assert skip == "no release is registered; bring one in with: lss run RELEASE_DIR"
+    assert skip == "no release is registered; drop one into the inbox, or: lss run RELEASE_DIR"
     for name in ("spring", "autumn"):
         Register(home).add(Release(name, f"/data/{name}", "a" * 64, "lss-ladder"))
     request = schedule(context)
