@@ -1,5 +1,6 @@
 """The one place where Dagster objects are gathered. What each is and does belongs in `assets/`."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,4 +76,15 @@ def build_defs(
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `dagster` and `lss ui` load."""
+    _log_plainly()
     return build_defs()
+
+
+def _log_plainly() -> None:
+    """Let our own lines reach the terminal as from every other command."""
+    logger = logging.getLogger("lss")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("lss: %(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False

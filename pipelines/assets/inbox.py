@@ -7,6 +7,7 @@ Whether the release itself may be taken in is decided by its run.
 
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from pipelines.releases.register import registered
 from pipelines.releases.settings import Settings, load_settings
 from pipelines.resources import default_protocol_file
 
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PATIENCE_S = 3600  # a folder that is not whole after this long is somebody's to look at
 
 
@@ -108,23 +110,19 @@ class Look:
         seen = self._looked_at(folder)
         if seen is None:
             return None
-        before, seen.said = seen.said, ""
         try:
             manifest = load_manifest(folder) if seen.is_whole else arrived(folder)
             seen.is_whole = True
             return self._take(folder, manifest, seen)
         except StillArriving as waiting:
-            seen.said = f"{folder.name} waits: {waiting}."
-            if self.now - seen.since > PATIENCE_S:
-                self._tell(folder, seen, "The copy was not finished, or a file was changed; copy the folder again.")
-        except (ReleaseRefused, NameTaken) as refused:
-            seen.said = f"{folder.name} is refused: {refused}."
-            self._tell(
-                folder, seen, f"Correct the folder {folder.name} in the inbox and drop it again: {_advice(refused)}"
-            )
-        finally:
-            if seen.said and seen.said != before:
-                logging.getLogger("lss").warning(seen.said)
+            advice = "The copy was not finished, or a file was changed; copy the folder again."
+            self._say(folder, seen, f"waits: {waiting}", advice if self.now - seen.since > PATIENCE_S else "")
+        except NameTaken as taken:
+            advice = "Its name stands for other content here; give the new extract another name in its manifest."
+            self._say(folder, seen, f"is refused: {taken}", advice)
+        except ReleaseRefused as refused:
+            advice = "Its manifest cannot be used; lss check says why. Correct it in the inbox."
+            self._say(folder, seen, f"is refused: {refused}", advice)
         return None
 
     def _looked_at(self, folder: Path) -> Seen | None:
@@ -137,8 +135,8 @@ class Look:
         if mark and before is not None and before.fingerprint == mark:
             self.seen[folder.name] = before
             return before
-        said = f"{folder.name} waits: it is looked into once it stays as it is."
-        self.seen[folder.name] = Seen(mark, self.now, said=said)
+        self.seen[folder.name] = Seen(mark, self.now)
+        self._say(folder, self.seen[folder.name], "waits: it is looked into once it stays as it is")
         return None
 
     def _take(self, folder: Path, manifest: Manifest, seen: Seen) -> Wanted | None:
@@ -146,26 +144,27 @@ class Look:
         name, sha256 = manifest.release, manifest.manifest_sha256
         known = Register(self.home).releases().get(name)
         if known and known.manifest_sha256 == sha256 and self.home.snapshot_file(name, known.protocol).exists():
-            seen.said = f"{folder.name} is published; nothing is to be done."
+            self._say(folder, seen, "is published; nothing is to be done")
             return None
         if seen.is_requested:
-            seen.said = f"{folder.name} was taken before; see the run of release {name}."
+            self._say(folder, seen, f"was taken; see the run of release {name}")
             return None
         file = Path(self.settings.inbox.protocol) if self.settings.inbox.protocol else None
         protocol = load_protocol(file or default_protocol_file())
         Register(self.home).add(registered(name, folder, sha256, protocol.name, file))
         seen.is_requested = True
+        self._say(folder, seen, "is taken")
         return Wanted(name, sha256)
 
-    def _tell(self, folder: Path, seen: Seen, advice: str) -> None:
-        key = f"inbox {folder.name} {seen.fingerprint}"
-        send_notice(self.home, self.settings, Notice(key, folder.name, "the inbox", advice))
-
-
-def _advice(refused: Exception) -> str:
-    if isinstance(refused, NameTaken):
-        return "its release name stands for other content here; give the new extract another name in its manifest."
-    return "its manifest cannot be used; lss check says why."
+    def _say(self, folder: Path, seen: Seen, what: str, advice: str = "") -> None:
+        """Note a sentence for the tick; where a steward must act, log it and send a notice, once."""
+        name = folder.name if _PLAIN.fullmatch(folder.name) else "a folder whose name is not plain"
+        before, seen.said = seen.said, f"{name} {what}."
+        if advice:
+            if seen.said != before:
+                logging.getLogger("lss").warning(seen.said)
+            key = f"inbox {folder.name} {seen.fingerprint}"
+            send_notice(self.home, self.settings, Notice(key, name.replace(" ", "-"), "the inbox", advice))
 
 
 def _request(one: Wanted) -> dg.RunRequest:

@@ -46,11 +46,12 @@ def serve(home: Home, host: str, port: int) -> int:
         "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": _LOOK_S,
     }
     command = [sys.executable, "-m", "dagster", "dev", "--workspace", str(workspace_file(home))]
-    command += ["--host", host, "--port", str(port), "--log-level", "warning"]
+    command += ["--host", host, "--port", str(port), "--log-level", "error"]
     # a group of its own: a Ctrl-C reaches us alone, and we end the whole group
     child = subprocess.Popen(command, env=environment, cwd=home.dagster, start_new_session=True)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
+        for kind in (signal.SIGINT, signal.SIGTERM):  # polars' own handler of a Ctrl-C would leave us waiting
+            signal.signal(kind, _interrupt)
         return child.wait()
     except KeyboardInterrupt:
         return 0
