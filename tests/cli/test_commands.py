@@ -14,7 +14,20 @@ import pytest
 from pipelines.releases import Home, Register, Release
 from pipelines.resources import default_protocol_file, sample_release
 
-COMMANDS = ("demo", "run", "check", "recall", "simulate", "validate", "report", "diff", "verify", "deliver", "export", "ui")
+COMMANDS = (
+    "demo",
+    "run",
+    "check",
+    "recall",
+    "simulate",
+    "validate",
+    "report",
+    "diff",
+    "verify",
+    "deliver",
+    "export",
+    "ui",
+)
 
 
 @pytest.fixture
