@@ -5,6 +5,9 @@ values. A find refuses the whole release and is named by file, column, line and 
 engineering aid, not legal advice: 45 CFR 164.514(b) and (e).
 """
 
+import hashlib
+from functools import cache
+
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table
@@ -20,6 +23,9 @@ _CODE_COLUMNS = ("code", "code_system")
 _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance number
 _DENSE = 10  # running numbers span no more than this many times their count,
 _MOSTLY = 0.5  # and at least this share of a column that numbers its rows is numbers
+_HEXADECIMAL = r"^(?:[a-z]{1,6}[-_]?)?([0-9a-f]{12,64})$"
+_SMALL = 10_000  # numbers whose hashes are known by heart; that of a longer one is told only where it stands whole
+_HASHES = ("md5", "sha1", "sha256")
 _STRANGE = (
     "a word that no class is known to have, so it may name a person or a place; write a class such as public or "
     "private, or list the word in the protocol (anonymity.class_words)"
@@ -61,6 +67,8 @@ def refuse_identifiers(file: FileTable, table: Table, patients: pl.Series) -> No
             _refuse_written_dates(file.frame, column, file.file)
         if file.frame.schema[column.name] == pl.String:
             _refuse_text(file.frame, column, file.file, patients)
+    if table.name == "patients" and "patient_id" in file.columns:
+        _refuse_short_hashes(file)
 
 
 def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Series) -> None:
@@ -80,6 +88,27 @@ def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Ser
                 f"the table {table.name} has more than {_MOST_TERMS} different texts in the column {column.name}, "
                 f"which looks like free text; hand over a few classes instead"
             )
+
+
+def _refuse_short_hashes(file: FileTable) -> None:
+    """Pseudonyms that are the beginning of a plain hash of a small number; whole hashes are told by their length."""
+    hexadecimal = file.frame["patient_id"].cast(pl.String).str.to_lowercase().str.extract(_HEXADECIMAL)
+    for length in hexadecimal.drop_nulls().str.len_bytes().unique():
+        of_length = hexadecimal.str.len_bytes() == length
+        is_hash = of_length & hexadecimal.is_in(_hashes_of_small_numbers(length))
+        line = _first(file.frame, LINE, pl.lit(is_hash.fill_null(False)))
+        if line:
+            raise ReleaseRefused(
+                f"{file.file}, line {line}, column patient_id: the beginning of the plain hash of a small number, "
+                f"from which the number can be found; give pseudonyms made at random"
+            )
+
+
+@cache
+def _hashes_of_small_numbers(length: int) -> list[str]:
+    """Beginnings of the MD5, SHA-1 and SHA-256 sums of 0 to 9,999, with and without leading zeros."""
+    written = {f"{number:0{width}}" for number in range(_SMALL) for width in (1, 4, 6, 8)}
+    return [hashlib.new(name, text.encode()).hexdigest()[:length] for name in _HASHES for text in written]
 
 
 def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:

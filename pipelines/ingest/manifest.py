@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from pipelines.ingest.contract import TABLE_NAMES
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.scanners import kind_of_identifier
+from pipelines.ingest.scanners import identifier_in_name, kind_of_identifier
 
 MANIFEST = "manifest.toml"
 _MAXIMUM_MANIFEST_BYTES = 1_000_000
@@ -51,6 +51,8 @@ class TableFiles(Part):
                 raise ValueError(
                     "must hold plain file names inside the release folder (letters, digits, point, underscore, hyphen)"
                 )
+            if kind := identifier_in_name(file):
+                raise ValueError(f"must not hold {kind}: file names are shown in reports; rename the file")
         return files
 
     @field_validator("sha256")
@@ -83,6 +85,13 @@ class Manifest(Part):
     tables: dict[str, TableFiles] = {}
     redcap: dict[str, Any] = {}
     _file_sha256: str = PrivateAttr(default="")
+
+    @field_validator("release")
+    @classmethod
+    def _names_nobody(cls, release: str) -> str:
+        if kind := identifier_in_name(release):
+            raise ValueError(f"must not hold {kind}: it names folders and reports")
+        return release
 
     @field_validator("source", "linkage", "data_use_agreement")
     @classmethod

@@ -1,16 +1,28 @@
 """Parquet as a table: the same contract as delimited text, with types of its own.
 
 Dates have no place in a release, so a date column refuses it here; every other type is brought to the contract's in
-`parsing.py`. A file's own metadata are not read into anything.
+`parsing.py`. A file's own metadata are not read into anything, and may hold only what writers of Parquet put there.
 """
+
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from pipelines.ingest.compression import largest_size
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.headers import shown_column
+from pipelines.ingest.scanners import identifier_in_name
 from pipelines.ingest.tables import FileTable, file_table
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+# What pandas, Arrow, R, Spark, Avro and DuckDB note about the types of their columns.
+_WRITERS_KEYS = {
+    b"ARROW:schema", b"PARQUET:field_id", b"pandas", b"r", b"parquet.avro.schema", b"writer.model.name",
+    b"org.apache.spark.version", b"org.apache.spark.timeZone", b"org.apache.spark.sql.parquet.row.metadata",
+    b"duckdb_schema",
+}  # fmt: skip
 FIRST_LINE = 2  # rows are numbered as under a header line, like those of a CSV file
 _MOST_ROWS_PER_BYTE = 100  # a table with keys takes more than this; a file that claims more would blow up
 
@@ -26,6 +38,7 @@ def read_parquet(data: bytes, file: str) -> FileTable:
 
     try:
         source = pq.ParquetFile(pa.BufferReader(data))
+        _refuse_notes(source, file)
         columns = pa.schema([(name, source.schema_arrow.field(name).type) for name in source.schema_arrow.names])
         schema = pl.DataFrame(columns.empty_table()).schema
         _refuse_types(schema, file)
@@ -43,6 +56,20 @@ def read_parquet(data: bytes, file: str) -> FileTable:
     words = [name for name, dtype in schema.items() if dtype in (pl.Categorical, pl.Enum, pl.Null)]
     frame = frame.with_columns(pl.col(words).cast(pl.String))
     return file_table(file, frame, pl.int_range(FIRST_LINE, FIRST_LINE + frame.height, eager=True))
+
+
+def _refuse_notes(source: "ParquetFile", file: str) -> None:
+    """Metadata of the file and its columns: a side channel for what no column may hold."""
+    parts = [
+        source.metadata.metadata,
+        *(source.schema_arrow.field(name).metadata for name in source.schema_arrow.names),
+    ]
+    notes = {key: text for part in parts for key, text in (part or {}).items()}
+    told = [text.decode("utf-8", "replace") for key, text in notes.items() if key != b"ARROW:schema"]
+    if not set(notes) <= _WRITERS_KEYS or any(map(identifier_in_name, [*told, source.metadata.created_by or ""])):
+        raise ReleaseRefused(
+            f"{file} carries notes of its own beside its columns, which could name a person; write it without metadata"
+        )
 
 
 def _refuse_types(schema: pl.Schema, file: str) -> None:

@@ -147,6 +147,7 @@ POSTAL_CODE, LONG_NUMBER = IN_TEXT[-2:]
 _LETTERS_ALONE = r"^[\p{L}\p{M}.,'_ -]*\p{L}{2}[\p{L}\p{M}.,'_ -]*$"  # and four of them, or one beyond ASCII
 _ROLE = r"(?:surgeon|operator|doctor|patient|subject|person|case|unit|team|group|site|center|centre|id)"
 _NUMBERED = rf"(?i)^{_ROLE}[ _.-]?[a-z]{{0,2}}$"  # surgeonA
+_TELLING = ("an e-mail address", "a social security number", "a telephone number", "an insurance number")
 _MOST_DIGITS = 4  # of a class, as in "9-12 years"
 _SHORT = r"^(?:[A-Z0-9]{1,2}|[a-z]|\d{1,3})$"
 
@@ -217,6 +218,17 @@ def first_find(values: pl.Series, scanners: tuple[Scanner, ...]) -> tuple[int, s
         if find.any():
             return int(find.arg_max() or 0), scanner.kind
     return None
+
+
+def identifier_in_name(text: str) -> str | None:
+    """The kind of identifier in the name of a file or a release, or beside a file's columns, or None.
+
+    A date or a number there is when something was exported, or which version it is.
+    """
+    find = first_find(
+        pl.Series([text]), (HIDDEN_CHARACTER, *(s for s in EVERYWHERE if s.kind in _TELLING), frequent_name())
+    )
+    return find[1] if find else None
 
 
 def kind_of_identifier(text: str) -> str | None:
