@@ -288,6 +288,28 @@ class Diagnostics(_Part):
     citation: str
 
 
+class Sites(_Part):
+    """How treating sites are watched: limits of a signal, what is shown of a site, and the charts in order of time.
+
+    A signal is a count beyond limits that hold `signal_level` of ordinary sites; fewer patients than
+    `minimum_subjects` or a reliability below `reliability_minimum` withhold ranks and shrunken estimates, never a
+    signal. Patient-reported figures of a site with a response below `response_minimum` are withheld.
+    """
+
+    signal_level: float = Field(default=0.998, gt=0.5, lt=1)
+    warning_level: float = Field(default=0.95, gt=0.5, lt=1)
+    winsorised_share: float = Field(default=0.1, ge=0, lt=0.5)
+    minimum_subjects: int = Field(default=30, ge=1)
+    reliability_minimum: float = Field(default=0.7, ge=0, le=1)
+    response_minimum: float = Field(default=0.6, ge=0, le=1)
+    cusum_odds_ratio: float = Field(default=2.0, gt=1)
+    cusum_run_length: int = Field(default=10_000, ge=100, le=100_000)
+    citation: str = (
+        "99.8 % limits, additive over-dispersion, 10 % winsorised: Spiegelhalter 2005; reliability 0.7: Adams 2009; "
+        "odds ratio 2 and a run length near 10,000: Steiner 2000 [unverified]"
+    )
+
+
 class Disclosure(_Part):
     """What may leave: counts from 1 to `minimum_count` − 1 never do."""
 
@@ -384,6 +406,7 @@ class Protocol(_Part):
     contrasts: tuple[Contrast, ...] = ()
     literature: Literature | None = None
     diagnostics: Diagnostics
+    sites: Sites = Sites()
     disclosure: Disclosure
     anonymity: Anonymity = Field(default_factory=Anonymity)
     release_changes: ReleaseChanges = ReleaseChanges()

@@ -17,7 +17,8 @@ from pipelines.analyses.repeated import repeated_means
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import TABLES
 from pipelines.analyses.sensitivity import sensitivity
-from pipelines.analyses.sites import site_indicators
+from pipelines.analyses.site_charts import site_cusum
+from pipelines.analyses.sites import funnel_limits, site_indicators
 from pipelines.analyses.subgroups import subgroups
 from pipelines.analyses.table_one import table_one
 from pipelines.protocol import Protocol
@@ -152,9 +153,22 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "site_indicators",
-            [SUBJECTS, SCORES, WALKS, TIMES],
+            [SUBJECTS, SCORES, WALKS, TIMES, RESPONDERS],
             site_indicators,
-            "Observed over expected by logistic regression on case mix and tier, exact Poisson limits.",
+            "Indirect standardisation by logistic regression on case mix and tier; signals beyond exact "
+            "Poisson-binomial limits with additive over-dispersion; random-intercept shrinkage.",
+        ),
+        analysis(
+            "funnel_limits",
+            [SUBJECTS, TIMES, RESPONDERS],
+            funnel_limits,
+            "Exact Poisson-binomial limits of each site's count, by chance and with additive over-dispersion.",
+        ),
+        analysis(
+            "site_cusum",
+            [SUBJECTS, TIMES, RESPONDERS],
+            site_cusum,
+            "Risk-adjusted CUSUM (Steiner 2000) with its limit by simulation, and VLAD with exact limits.",
         ),
         analysis(
             "sensitivity",

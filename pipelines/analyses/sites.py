@@ -1,97 +1,146 @@
-"""Outcomes by treating site, with the patients' risk allowed for: `results.site_indicators`.
+"""Outcomes by treating site: `results.site_indicators` and `results.funnel_limits`.
 
-Belongs here: observed and expected counts of a site. Does not belong here: limits of a funnel plot, shrinkage and run
-charts, which need models of variation between sites; until these stand, `signal` and `reliability` are empty.
+Belongs here: observed over expected with exact limits, signals, shrinkage, reliability and rank, and the completeness
+of follow-up. Does not belong here: who counts and with which risk (`site_cases`), charts over time (`site_charts`).
 
-Expected is what such patients have on average over all sites, by logistic regression on tier and case mix or, where
-events are too few for that, by tier; the limits of observed over expected are exact Poisson limits of the count.
+A signal is a count beyond the protocol's exact limits (Poisson-binomial, spread between sites allowed for). Nothing
+else decides on it: a site too small for an estimate can raise one. It asks for a review and is no verdict.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
-from scipy.stats import chi2
 
-from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import due, endpoint_rows, in_ladder_order, stacked
-from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.models.propensity import weights
+from pipelines.analyses.rows import due, stacked
+from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
+from pipelines.analyses.site_cases import Cases, cases
+from pipelines.models._intervals import normal_quantile
+from pipelines.models.funnel import funnel_limits as limits_of_sites
+from pipelines.models.funnel import ratio_limits
 from pipelines.models.proportions import wilson
-from pipelines.protocol import Endpoint, Protocol
+from pipelines.models.shrinkage import random_intercept
+from pipelines.protocol import Protocol, Sites
 
 LEVEL = 0.95
-# Sites below this many patients show no estimate (design of the quality report).
-MINIMUM_SUBJECTS = 30
+ABOVE, BELOW = "signal for review: more than expected", "signal for review: fewer than expected"
+WEIGHTED = ", weighted for response"
+_HIDDEN_BY_RESPONSE = ("observed", "expected", "estimate", "ci_low", "ci_high", "signal",
+                       "shrunken", "shrunken_low", "shrunken_high", "rank")  # fmt: skip
 
 
 def site_indicators(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Harm and failure observed over expected, and visits seen of those due, by site."""
-    subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    times = in_ladder_order(tables["analysis.time_to_event"], protocol)
-    pieces = [
-        _observed_over_expected(subjects, endpoint_rows(times, endpoint), endpoint, horizon, protocol)
-        for endpoint, horizon in _endpoints(protocol)
-    ]
+    """Observed over expected by site with signals, shrinkage and reliability; visits seen of those due."""
+    pieces: list[pl.DataFrame] = []
+    for found in cases(tables, protocol):
+        pieces.append(_indicator(found, protocol.sites))
+        if found.response is not None:
+            pieces.append(_weighted(found, protocol.sites))
     return stacked([*pieces, *_completeness(tables, protocol)])
 
 
-def _endpoints(protocol: Protocol) -> Iterator[tuple[Endpoint, int]]:
-    """Harm within its own window, and the descriptive failure endpoint within the shortest horizon."""
-    for endpoint in protocol.endpoints:
-        if endpoint.is_harm and endpoint.within_days is not None:
-            yield endpoint, endpoint.within_days
-        elif endpoint.is_descriptive:
-            yield endpoint, min(protocol.primary.horizons_days or (protocol.primary.endpoint_horizon_days,))
+def funnel_limits(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Limits of each site's count, by chance alone and with the spread between sites allowed for."""
+    pieces = []
+    for found in cases(tables, protocol):
+        chance, spread = _limits(found, protocol.sites, None), _limits(found, protocol.sites, 1)
+        z = chance["z"].to_numpy()
+        pieces.append(
+            spread.with_columns(
+                indicator=pl.lit(found.indicator),
+                site_id=pl.col("group"),
+                chance_low=chance["low"],
+                chance_high=chance["high"],
+                phi=pl.lit(float(np.mean(z**2))),
+            )
+        )
+    return stacked(pieces)
 
 
-def _observed_over_expected(
-    subjects: pl.DataFrame, times: pl.DataFrame, endpoint: Endpoint, horizon: int, protocol: Protocol
-) -> pl.DataFrame:
-    """Patients whose state at the horizon is known: those with the event by then, and those followed up to it."""
-    happened = (pl.col("status") == 1) & (pl.col("time_days") <= horizon)
-    known = times.filter(happened | (pl.col("time_days") >= horizon) | (pl.col("status") == 2))
-    outcome = known.select("episode_id", outcome=pl.when(happened).then(pl.lit("yes")).otherwise(pl.lit("no")))
-    rows = subjects.join(outcome.cast({"outcome": pl.Enum(["no", "yes"])}), on="episode_id", maintain_order="left")
-    indicator = f"{endpoint.name} within {horizon} days"
-    merged, covariates = usable(rows, protocol)
-    if merged.is_empty() or merged["outcome"].n_unique() < 2:
-        return pl.DataFrame()
-    risk, adjustment = _risk(merged, covariates)
-    by_site = (
-        merged.with_columns(risk=risk)
-        .group_by("site_id")
+def _limits(found: Cases, asked: Sites, with_spread: int | None) -> pl.DataFrame:
+    levels = (asked.warning_level, asked.signal_level)
+    share = asked.winsorised_share if with_spread else None
+    rows = limits_of_sites(found.rows, "site_id", "event", "risk", share, levels)
+    (low, high, inner_low, inner_high) = (
+        f"{side}_{level:.3f}".replace("0.", "").rstrip("0") for level in levels[::-1] for side in ("low", "high")
+    )
+    return rows.rename({low: "low", high: "high", inner_low: "inner_low", inner_high: "inner_high"})
+
+
+def _indicator(found: Cases, asked: Sites) -> pl.DataFrame:
+    rows = _limits(found, asked, 1)
+    beyond = pl.when(pl.col("observed") > pl.col("high")).then(pl.lit(ABOVE))
+    parts = {str(name): part for (name,), part in found.rows.group_by("site_id")}
+    ends = [
+        ratio_limits(parts[site]["risk"].to_numpy(), o, LEVEL) for site, o in rows.select("group", "observed").rows()
+    ]
+    rows = rows.with_columns(
+        site_id=pl.col("group"),
+        indicator=pl.lit(found.indicator),
+        adjustment=pl.lit(found.adjustment),
+        estimate=pl.col("observed") / pl.col("expected"),
+        ci_low=pl.Series([low for low, _ in ends]),
+        ci_high=pl.Series([high for _, high in ends]),
+        signal=beyond.when(pl.col("observed") < pl.col("low")).then(pl.lit(BELOW)),
+    )
+    return _withheld(_with_status(_shrunken(rows, found, asked), asked), found, asked)
+
+
+def _shrunken(rows: pl.DataFrame, found: Cases, asked: Sites) -> pl.DataFrame:
+    """Reliability of every site; shrunken estimate and rank of those that are large and reliable enough."""
+    if rows.height < 2:
+        return rows
+    fit = random_intercept(found.rows, "site_id", "event", "risk", LEVEL)
+    if fit.status != ESTIMABLE:
+        return rows
+    kept = fit.table.select("group", "reliability", "rank", shrunken="estimate", shrunken_low="ci_low",
+                            shrunken_high="ci_high")  # fmt: skip
+    is_shown = (pl.col("subjects") >= asked.minimum_subjects) & (pl.col("reliability") >= asked.reliability_minimum)
+    return rows.join(kept, on="group", maintain_order="left").with_columns(
+        pl.when(is_shown).then(pl.col(name)).alias(name)
+        for name in ("shrunken", "shrunken_low", "shrunken_high", "rank")
+    )
+
+
+def _weighted(found: Cases, asked: Sites) -> pl.DataFrame:
+    """The same with each answer standing for those like it who gave none; limits by the sandwich, no signal."""
+    w, risk = pl.col("weight"), pl.col("risk")
+    rows = (
+        found.rows.group_by("site_id")
         .agg(
             subjects=pl.len(),
-            observed=(pl.col("outcome") == "yes").sum().cast(pl.Float64),
-            expected=pl.col("risk").sum(),
+            observed=(w * pl.col("event")).sum(),
+            expected=(w * risk).sum(),
+            spread=(w**2 * (pl.col("event") - risk) ** 2).sum().sqrt(),
         )
         .sort("site_id")
     )
-    low, high = _poisson_limits(by_site["observed"].to_numpy())
-    return _with_status(
-        by_site.with_columns(
-            indicator=pl.lit(indicator),
-            adjustment=pl.lit(adjustment),
-            estimate=pl.col("observed") / pl.col("expected"),
-            ci_low=pl.Series(low) / pl.col("expected"),
-            ci_high=pl.Series(high) / pl.col("expected"),
-        )
+    z = normal_quantile(LEVEL)
+    reach = (z * pl.col("spread") / pl.col("observed")).exp()
+    ratio = pl.col("observed") / pl.col("expected")
+    rows = rows.with_columns(
+        estimate=ratio,
+        ci_low=ratio / reach,
+        ci_high=ratio * reach,
+        indicator=pl.lit(found.indicator + WEIGHTED),
+        adjustment=pl.lit(found.adjustment),
     )
+    return _withheld(_with_status(rows.drop("spread"), asked), found, asked)
 
 
-def _risk(rows: pl.DataFrame, covariates: list[str]) -> tuple[pl.Series, str]:
-    """Each patient's risk over all sites, and what it allows for.
-
-    By logistic regression on tier and case mix; where that cannot be fitted, the share of the patient's tier.
-    """
-    terms = ["tier", *covariates] if rows["tier"].n_unique() > 1 else covariates
-    fitted = weights(rows, "outcome", terms, "ate")
-    if fitted.model is not None:
-        return fitted.scores["yes"], "tier and case mix"
-    share = (pl.col("outcome") == "yes").cast(pl.Float64).mean().over("tier")
-    return rows.select(share.alias("risk")).to_series(), "tier only: too few events for case mix"
+def _withheld(rows: pl.DataFrame, found: Cases, asked: Sites) -> pl.DataFrame:
+    """Patient-reported figures of sites where too few answered, with no number and no signal left."""
+    if found.response is None:
+        return rows
+    marked = rows.join(found.response, on="site_id", how="left", maintain_order="left")
+    low = pl.col("response") < asked.response_minimum
+    why = f"fewer than {asked.response_minimum:.0%} of those due answered"
+    return marked.with_columns(
+        *(pl.when(~low).then(pl.col(name)).alias(name) for name in _HIDDEN_BY_RESPONSE if name in marked.columns),
+        status=pl.when(low).then(pl.lit(WITHHELD)).otherwise("status"),
+        reason=pl.when(low).then(pl.lit(why)).otherwise("reason"),
+    )
 
 
 def _completeness(tables: Tables, protocol: Protocol) -> Iterator[pl.DataFrame]:
@@ -115,23 +164,20 @@ def _completeness(tables: Tables, protocol: Protocol) -> Iterator[pl.DataFrame]:
                 pl.col("observed").cast(pl.Float64),
                 indicator=pl.lit(f"{asked.outcome} seen at {asked.window}"),
                 expected=pl.col("subjects").cast(pl.Float64),
-            )
+            ),
+            protocol.sites,
         )
 
 
-def _poisson_limits(observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exact limits of a Poisson mean (Garwood 1936)."""
-    tail = (1 - LEVEL) / 2
-    low = np.where(observed > 0, chi2.ppf(tail, 2 * np.maximum(observed, 1)) / 2, 0.0)
-    return low, np.asarray(chi2.ppf(1 - tail, 2 * (observed + 1)) / 2)
-
-
-def _with_status(rows: pl.DataFrame) -> pl.DataFrame:
-    few = pl.col("subjects") < MINIMUM_SUBJECTS
-    unknown = ~pl.col("estimate").is_finite()
+def _with_status(rows: pl.DataFrame, asked: Sites) -> pl.DataFrame:
+    few = pl.col("subjects") < asked.minimum_subjects
+    unknown = ~(pl.col("estimate").is_finite() & pl.col("ci_high").is_finite())
     shown = ~few & ~unknown
     why = (
-        pl.when(few).then(pl.lit(f"fewer than {MINIMUM_SUBJECTS} patients")).when(unknown).then(pl.lit("none expected"))
+        pl.when(few)
+        .then(pl.lit(f"fewer than {asked.minimum_subjects} patients"))
+        .when(unknown)
+        .then(pl.lit("no event, or none expected"))
     )
     numbers = (pl.when(shown).then(pl.col(name)).alias(name) for name in ("estimate", "ci_low", "ci_high"))
     status = pl.when(shown).then(pl.lit(ESTIMABLE)).otherwise(pl.lit(NOT_ESTIMABLE))

@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 from scipy import stats
+from scipy.optimize import brentq
 
 from pipelines.models._frames import Floats, ModelInputError, numeric, require_columns
 
@@ -43,7 +44,8 @@ def poisson_binomial(probabilities: Floats) -> Floats:
         return np.ones(1)
     parts = [np.array([1 - x, x]) for x in p]
     while len(parts) > 1:
-        parts = [np.convolve(*parts[k : k + 2]) if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)]
+        paired = [np.convolve(one, two) for one, two in zip(parts[::2], parts[1::2], strict=False)]
+        parts = paired if len(parts) % 2 == 0 else [*paired, parts[-1]]
     return parts[0]
 
 
@@ -186,6 +188,37 @@ def _spreads_of_others(sites: pl.DataFrame, winsorise: float | None) -> list[Ove
             overdispersion(z[others], variance[others] ** -0.5, winsorise or 0.0, True) if is_known else None
         )
     return spreads
+
+
+def ratio_limits(probabilities: Floats, observed: float, level: float = 0.95) -> tuple[float, float]:
+    """Exact limits of observed over expected: of the site effects that make a count this far out no rarer than that.
+
+    As Clopper and Pearson's for a proportion, with the tilted Poisson-binomial in place of the binomial. Without an
+    event the lower limit is 0; with nothing but events the upper one is the patients over those expected.
+    Raises ModelInputError if all probabilities are 0 or 1.
+    """
+    p = np.asarray(probabilities, dtype=float)
+    if not ((p > 0) & (p < 1)).any():
+        raise ModelInputError("Limits of observed over expected need a patient whose outcome is not certain.")
+    with np.errstate(divide="ignore"):
+        logs = np.log(poisson_binomial(p))
+    counts, tail = np.arange(len(p) + 1), (1 - level) / 2
+
+    def beyond(effect: float, side: Floats) -> float:
+        tilted = logs + effect * counts
+        shares = np.exp(tilted - tilted.max())
+        return float(shares[side].sum() / shares.sum()) - tail
+
+    def expected(effect: float) -> float:
+        odds = np.exp(effect)
+        return float((p * odds / (1 - p + p * odds)).sum())
+
+    low = (
+        expected(brentq(beyond, -30, 30, (counts >= observed,))) if observed > counts[np.isfinite(logs)].min() else 0.0
+    )
+    is_full = observed >= counts[np.isfinite(logs)].max()
+    high = float(observed) if is_full else expected(brentq(beyond, -30, 30, (counts <= observed,)))
+    return low / float(p.sum()), high / float(p.sum())
 
 
 def _winsorised(z: Floats, share: float) -> Floats:

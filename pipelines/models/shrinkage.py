@@ -97,10 +97,11 @@ def _posterior(logs: Floats, spread: float) -> Floats:
 def _site(p: Floats, posterior: Floats, spread: float, level: float) -> dict[str, float]:
     variance = float((p * (1 - p)).sum())
     effect = float(posterior @ EFFECTS)
-    error = float(np.sqrt(max(0.0, posterior @ EFFECTS**2 - effect**2)))
+    error = max(0.0, float(posterior @ EFFECTS**2) - effect**2) ** 0.5
     reach = normal_quantile(level) * error
-    low, middle, high = (float(expit(logit(p) + e).sum() / p.sum()) for e in (effect - reach, effect, effect + reach))
-    return {"expected": float(p.sum()), "effect": effect, "std_error": error, "estimate": middle, "ci_low": low,
+    logs, expected = np.asarray(logit(p)), float(p.sum())
+    low, middle, high = (float(expit(logs + e).sum()) / expected for e in (effect - reach, effect, effect + reach))
+    return {"expected": expected, "effect": effect, "std_error": error, "estimate": middle, "ci_low": low,
             "ci_high": high, "reliability": spread**2 / (spread**2 + 1 / variance)}  # fmt: skip
 
 
@@ -112,4 +113,4 @@ def _expected_ranks(effect: Floats, error: Floats) -> Floats:
         above = norm.cdf((effect[:, None] - effect[None, :]) / apart)
     above = np.where(apart > 0, above, 0.5)
     np.fill_diagonal(above, 0.0)
-    return 1 + np.asarray(above.sum(axis=1))
+    return np.asarray(1 + above.sum(axis=1))

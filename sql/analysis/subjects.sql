@@ -1,7 +1,9 @@
 -- title: Subjects of the index view
 -- grain: episode_id
 -- rule: One row per index episode with what was known at its time zero: characteristics at enrolment, tiers used
---   before, days waited since enrolment, and baselines. Columns of instruments that the protocol lacks are null.
+--   before, days waited since enrolment, and baselines. Watched are the days to the end of follow-up, whatever
+--   happened within them; of those who died, the days to the data cut. Columns of instruments that the protocol lacks
+--   are null.
 -- source: outcomes.episodes, outcomes.baselines, staging.patients
 WITH baselines AS (
     SELECT
@@ -46,6 +48,11 @@ SELECT
     patients.site_sequence,
     episodes.prior_tiers,
     episodes.waiting_days,
+    CASE
+        WHEN episodes.follow_up_end_reason = 'death' THEN episodes.administrative_end_day
+        ELSE episodes.follow_up_end_day
+    END - episodes.start_day AS watched_days,
+    episodes.site_id = patients.site_id AS is_enrolling_site,
     baselines.nrs_leg_baseline,
     baselines.nrs_back_baseline,
     baselines.odi_baseline,

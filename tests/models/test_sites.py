@@ -78,6 +78,14 @@ def test_a_site_is_judged_by_the_spread_of_the_others(patients: pl.DataFrame) ->
     assert few["tau_squared"].to_list() == [None] * 3
 
 
+def test_exact_limits_of_a_ratio_are_clopper_and_pearsons_where_all_risks_are_equal() -> None:
+    # binom.test(7, 40) in R gives 0.0733827294 to 0.3277901334; the expected share here is 0.2
+    low, high = funnel.ratio_limits(np.full(40, 0.2), 7)
+    assert (low * 0.2, high * 0.2) == pytest.approx((0.0733827294, 0.3277901334), abs=1e-8)
+    assert funnel.ratio_limits(np.full(40, 0.2), 0)[0] == 0.0
+    assert funnel.ratio_limits(np.full(40, 0.2), 40)[1] == pytest.approx(5.0)
+
+
 def test_a_large_site_is_tilted_from_several_bases() -> None:
     p = np.full(6000, 0.2)
     wide = funnel.Overdispersion(40, (0.25 * 100 + 39) / 40, 0.25, 1e12, 100.0)

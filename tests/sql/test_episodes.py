@@ -104,3 +104,15 @@ def test_subjects_are_the_index_episodes_with_what_was_known_then(cohort: Any) -
         None,
         None,
     )
+
+
+def test_subjects_are_watched_to_the_end_of_follow_up_and_the_dead_to_the_data_cut(cohort: Any) -> None:
+    cohort.patient("A", "conservative 10", "fusion 200", last_contact=700, data_cut=900)
+    cohort.patient("B", "conservative 10", "death 100", last_contact=100, data_cut=900)
+    cohort.patient("C", site_id="home")
+    cohort.add("treatments", treatment_id="X", patient_id="C", day=0, tier="fusion", site_id="away")
+    assert cohort.rows("analysis.subjects", "episode_id", "watched_days", "is_enrolling_site") == [
+        ("A-1", 690, True),
+        ("B-1", 890, True),
+        ("C-1", 2000, False),
+    ]
