@@ -355,12 +355,16 @@ def export(
     release: ReleaseName,
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the files.")],
     protocol: ProtocolName = None,
+    is_protected: Annotated[
+        bool, typer.Option("--protected", help="Write for the protected side: everything, small counts included.")
+    ] = False,
 ) -> None:
-    """Write the result tables as Parquet and CSV; small counts are in them, so they stay on the protected side."""
-    from pipelines.releases.export import export_results
+    """Write the result tables as Parquet and CSV, as the report's disclosure gate lets them leave."""
+    from pipelines.assets.report_files import write_export
 
-    names = export_results(_home(context), release, out_dir, protocol)
-    print(f"{len(names)} tables, each as Parquet and CSV: {out_dir.absolute()}")
+    names = write_export(_home(context), release, protocol, out_dir, is_protected)
+    kind = "whole, for the protected side only" if is_protected else "small numbers of patients withheld"
+    print(f"{len(names)} tables, each as Parquet and CSV ({kind}): {out_dir.absolute()}")
 
 
 @app.command()

@@ -1,18 +1,22 @@
 """The files of reports, from a published snapshot, and their delivery; without Dagster: commands start at once."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.releases import Home, ReleaseError
 from pipelines.releases.delivery import Report, deliver_report
+from pipelines.releases.export import export_results
 from pipelines.releases.home import write_whole
 from pipelines.releases.receipt import write_receipt
 from pipelines.releases.settings import load_settings
 from pipelines.releases.snapshot import open_snapshot, protocol_of, release_before
 from pipelines.resources import code_version
+from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from pipelines.reports import Study
     from pipelines.reports.suppression import Decisions
 
 COMMITTEE_REPORT = "committee report"
@@ -28,9 +32,8 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     from pipelines import reports  # drawing libraries load when something is drawn
     from pipelines.reports.earlier import PRINTED_FILE, printed
 
-    before = _decisions_before(home, release, protocol)
     with closing(open_snapshot(home, release, protocol)) as snapshot:
-        study = reports.Study(snapshot.read, protocol_of(snapshot), before)
+        study = _study(home, release, protocol, snapshot)
         document = reports.report_of(study)
     paths = report_files(home, release, protocol)
     write_whole(paths["html"].parent / PRINTED_FILE, printed(study.gate.decisions))
@@ -38,6 +41,29 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     write_whole(paths["pdf"], reports.render_pdf(document))
     write_receipt(home, release, protocol)
     return paths
+
+
+def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, is_protected: bool) -> list[str]:
+    """Write the result tables as files, whole for the protected side, else through the report's gate; returns names.
+
+    Raises:
+        ReleaseError: nothing is published for this release and protocol.
+        OSError: the folder cannot be written.
+    """
+    with closing(open_snapshot(home, release, protocol)) as snapshot:
+        if is_protected:
+            return export_results(snapshot, out_dir)
+        from pipelines.reports.export import released
+
+        study = _study(home, release, protocol_of(snapshot).name, snapshot)
+        return export_results(snapshot, out_dir, partial(released, study))
+
+
+def _study(home: Home, release: str, protocol: str, snapshot: Warehouse) -> "Study":
+    """The release with its gate, which knows what the report of the release before has printed."""
+    from pipelines.reports import Study
+
+    return Study(snapshot.read, protocol_of(snapshot), _decisions_before(home, release, protocol))
 
 
 def _decisions_before(home: Home, release: str, protocol: str) -> "Decisions | None":

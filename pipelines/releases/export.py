@@ -1,30 +1,34 @@
-"""Result tables as files for other programs: Parquet and CSV, whole as they stand in the snapshot."""
+"""Result tables as files for other programs: Parquet and CSV."""
 
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.releases.home import Home
-from pipelines.releases.snapshot import open_snapshot
+import polars as pl
+
+from pipelines.warehouse import Warehouse
+
+RESULTS = "results."
 
 
-def export_results(home: Home, release: str, out_dir: Path, protocol: str | None = None) -> list[str]:
+def export_results(
+    snapshot: Warehouse, out_dir: Path, released: Callable[[str, pl.DataFrame], pl.DataFrame] | None = None
+) -> list[str]:
     """Write every `results.*` table of a published snapshot as `NAME.parquet` and `NAME.csv`; returns the names.
 
-    Small counts are in them as in the snapshot: the files are for the protected side.
+    Args:
+        snapshot: the open snapshot.
+        out_dir: the folder, made if it is missing.
+        released: makes of a table, given with its name, what may leave; without it tables are written as they stand,
+            small counts included, for the protected side.
 
     Raises:
-        ReleaseError: nothing is published for this release and protocol.
         OSError: the folder cannot be written.
     """
-    with closing(open_snapshot(home, release, protocol)) as snapshot:
-        listed = snapshot.query(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'results' ORDER BY table_name",
-            "listing the results",
-        )
-        names = listed["table_name"].to_list()
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            frame = snapshot.read(f"results.{name}")
-            frame.write_parquet(out_dir / f"{name}.parquet")
-            frame.write_csv(out_dir / f"{name}.csv")
+    names = [table.removeprefix(RESULTS) for table in snapshot.tables() if table.startswith(RESULTS)]
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        frame = snapshot.read(f"{RESULTS}{name}")
+        frame = released(name, frame) if released else frame
+        frame.write_parquet(out_dir / f"{name}.parquet")
+        frame.write_csv(out_dir / f"{name}.csv")
     return names

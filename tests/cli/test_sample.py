@@ -137,8 +137,8 @@ def test_counts_reconcile_from_file_to_analysis(sample_run) -> None:
     assert (attrition["remaining"] >= 0).all()
 
 
-def test_results_are_exported_as_parquet_and_csv(lss, sample_run, tmp_path: Path) -> None:
-    done = lss("export", RELEASE, tmp_path / "out", home=sample_run.home.path)
+def test_results_are_exported_whole_for_the_protected_side(lss, sample_run, tmp_path: Path) -> None:
+    done = lss("export", RELEASE, tmp_path / "out", "--protected", home=sample_run.home.path)
     assert done.code == 0, done.err
     with open_warehouse(sample_run.command.path("snapshot"), read_only=True) as snapshot:
         results = _results(snapshot)
@@ -150,6 +150,25 @@ def test_results_are_exported_as_parquet_and_csv(lss, sample_run, tmp_path: Path
             rows = list(csv.reader(file))
         assert rows[0] == frame.columns
         assert len(rows) == frame.height + 1
+
+
+def test_results_that_leave_have_passed_the_gate(lss, sample_run, tmp_path: Path) -> None:
+    done = lss("export", RELEASE, tmp_path / "out", home=sample_run.home.path)
+    assert done.code == 0, done.err
+    with open_warehouse(sample_run.command.path("snapshot"), read_only=True) as snapshot:
+        results = _results(snapshot)
+    shown = 0
+    for name, frame in results.items():
+        left = pl.read_parquet(tmp_path / "out" / f"{name}.parquet")
+        assert left.columns == frame.columns
+        for column in {"count", "subjects", "events", "responders", "walks", "at_risk"} & set(left.columns):
+            counts = left[column].drop_nulls()
+            assert not counts.is_between(1, 10).any(), f"{name}.{column}"
+            shown += counts.len()
+    assert shown > 100
+    primary = pl.read_parquet(tmp_path / "out" / "contrasts.parquet").filter("is_primary")
+    whole = results["contrasts"].filter("is_primary")
+    assert primary["estimate"].to_list() == pytest.approx(whole["estimate"].to_list(), rel=5e-3)
 
 
 def test_the_report_is_rendered_again_from_the_snapshot_alone(lss, home: Home) -> None:

@@ -1,0 +1,216 @@
+"""Result tables as they may leave the protected side: through the report's own gate, so that they agree with it.
+
+A count stays where the report would print it, and as it would; estimates stay, rounded, where they rest on enough
+patients; curves are cut to the protocol's horizons. Tables that no rule here speaks of leave without rows.
+"""
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from pipelines.reports import counts, keys
+from pipelines.reports.study import Study
+from pipelines.reports.suppression import Key
+
+DIGITS = 3  # significant ones; a share of few patients cannot be turned back into a count of them
+
+_COUNTS = ("count", "subjects", "events", "responders", "at_risk", "subjects_at_risk", "walks", "expected", "missing")
+_SMALL = "small number of patients"
+Row = Mapping[str, object]
+KeyOf = Callable[[Row], Key]
+
+
+def released(study: Study, name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """A table of `results` as it may leave: the same columns, rows and numbers withheld where they must be.
+
+    Args:
+        study: the release with its gate.
+        name: the table's name without its schema.
+        frame: the table as it stands in the snapshot.
+    """
+    rule = _RULES.get(name)
+    if rule is None:
+        return frame.clear()
+    return _rounded(rule(study, frame)).select(frame.columns)
+
+
+# ------------------------------------------------------------------------------------------------ what rests on a group
+
+
+def _of_patients(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Estimates of a whole tier or of two: they rest on the tier's patients."""
+    tiers = [name for name in ("tier", "reference") if name in frame.columns]
+
+    def is_enough(row: Row) -> bool:
+        named = [str(row[name]) for name in tiers if row[name] is not None]
+        return study.gate.rests_on_enough(*[keys.patients(tier) for tier in named])
+
+    return _without_counts(_withheld(frame, _each(frame, is_enough)))
+
+
+def _of_no_group(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Tests and models over all patients, which the analyses refuse on few."""
+    return _without_counts(frame)
+
+
+def _subgroups(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    return _without_counts(_withheld(frame, frame["subjects"].fill_null(0) >= 2 * study.gate.minimum))
+
+
+def _diagnostics(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Checks that count patients or events leave with their verdict alone."""
+    is_count = pl.col("check").str.contains("events|subjects|patients")
+    return frame.with_columns(value=pl.when(~is_count).then("value"))
+
+
+# ------------------------------------------------------------------------------------------------------- counted tables
+
+
+def _table_one(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def part(row: Row) -> Key:
+        is_missing = row["statistic"] == "missing"
+        level = keys.MISSING if is_missing else str(row["level"])
+        return keys.characteristic(str(row["variable"]), level, str(row["tier"]))
+
+    def whole(row: Row) -> Key:
+        return keys.patients(str(row["tier"]))
+
+    is_counted = frame["statistic"].is_in(["share", "missing"])
+    counted = _counted(study, frame.filter(is_counted), {"count": part, "subjects": whole}, ("value", part, whole))
+    described = frame.filter(~is_counted)
+    enough = pl.Series([n is not None and n >= study.gate.minimum for n in described["count"]], dtype=pl.Boolean)
+    return pl.concat([counted, _without_counts(_withheld(described, enough))])
+
+
+def _responders(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def place(row: Row) -> tuple[str, str, str, str]:
+        return str(row["outcome"]), str(row["threshold"]), str(row["window"]), str(row["tier"])
+
+    def hits(row: Row) -> Key:
+        return keys.responders(*place(row))
+
+    def base(row: Row) -> Key:
+        return keys.judged(*place(row), str(row["method"]))
+
+    return _counted(study, frame, {"responders": hits, "subjects": base}, ("estimate", hits, base))
+
+
+def _stop_reasons(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def place(row: Row) -> tuple[str, str, str]:
+        return str(row["instrument"]), str(row["visit_window"]), str(row["tier"])
+
+    def part(row: Row) -> Key:
+        return keys.stops(*place(row), str(row["stop_reason"]))
+
+    def whole(row: Row) -> Key:
+        return keys.stops(*place(row))
+
+    return _counted(study, frame, {"walks": part, "subjects": whole}, ("estimate", part, whole))
+
+
+def _trajectories(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def seen(row: Row) -> Key:
+        return keys.seen(str(row["outcome"]), str(row["window"]), str(row["tier"]))
+
+    is_share = frame["method"] == "share at the time limit"  # a count of walks, told as a share of them
+    rows = frame.filter(~is_share)
+    enough = _each(rows, lambda row: study.gate.rests_on_enough(seen(row)))
+    return _counted(study, _withheld(rows, enough), {"subjects": seen})
+
+
+def _curves(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """The last step before each horizon; tiers where the report prints the events by then, contrasts by themselves."""
+    parts = []
+    for (endpoint,), rows in frame.group_by("endpoint", maintain_order=True):
+        asked = next((e for e in study.protocol.endpoints if e.name == endpoint), None)
+        for day in counts.horizons(asked, study.protocol) if asked else ():
+            groups = [name for name in ("tier", "weighting", "contrast", "cause") if name in frame.columns]
+            at = rows.filter(pl.col("time_days") <= day).sort("time_days").group_by(groups, maintain_order=True).last()
+            parts.append(at.with_columns(time_days=pl.lit(float(day))).select(frame.columns))
+    if not parts:
+        return frame.clear()
+    cut = pl.concat(parts)
+
+    def may_show(row: Row) -> bool:
+        if row["weighting"] != "unweighted":
+            return True
+        key = keys.events(str(row["endpoint"]), str(row["tier"]), float(str(row["time_days"])))
+        return row.get("cause", "event") == "event" and study.gate.is_printed(key)
+
+    is_enough = (cut["subjects_at_risk"] >= study.gate.minimum).fill_null(False)
+    return _without_counts(cut.filter(is_enough & _each(cut, may_show))).with_columns(
+        pl.col("estimate", "std_error", "ci_low", "ci_high").round(2 + study.gate.decimals)
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- together
+
+
+def _each(frame: pl.DataFrame, is_so: Callable[[Row], bool]) -> pl.Series:
+    return pl.Series([is_so(row) for row in frame.iter_rows(named=True)], dtype=pl.Boolean)
+
+
+def _withheld(frame: pl.DataFrame, is_enough: pl.Series) -> pl.DataFrame:
+    """The rows with their numbers taken out where they do not rest on enough patients."""
+    said = {"status": pl.lit("withheld"), "reason": pl.lit(_SMALL)}
+    numbers = {name: pl.lit(None, kind) for name, kind in frame.schema.items() if kind.is_float()}
+    taken = {name: value for name, value in (numbers | said).items() if name in frame.columns}
+    return frame.with_columns(
+        pl.when(is_enough).then(pl.col(name)).otherwise(value).alias(name) for name, value in taken.items()
+    )
+
+
+def _without_counts(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.lit(None, frame.schema[name]).alias(name) for name in _COUNTS if name in frame.columns)
+
+
+def _counted(
+    study: Study, frame: pl.DataFrame, of: Mapping[str, KeyOf], share: tuple[str, KeyOf, KeyOf] | None = None
+) -> pl.DataFrame:
+    """Counts as the report prints them, others left out, and a share of two of them as it is drawn, without limits."""
+    rows = list(frame.iter_rows(named=True))
+    shown = {
+        name: pl.Series([_printed(study, key(row)) for row in rows], dtype=frame.schema[name])
+        for name, key in of.items()
+    }
+    if share:
+        column, part, whole = share
+        drawn = [study.gate.drawn_share(part(row), whole(row)) for row in rows]
+        numbers = [name for name, kind in frame.schema.items() if kind.is_float() and name != column]
+        frame = frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in numbers)
+        shown[column] = pl.Series(drawn, dtype=pl.Float64)
+    return _without_counts(frame).with_columns(**shown)
+
+
+def _printed(study: Study, key: Key) -> int | None:
+    """The count as the report prints it; None where it withholds the count or is not meant to print it at all."""
+    known = study.gate.decisions.ledger.counts.get(key)
+    is_meant = known is not None and known.role == "printed"
+    return study.gate.decisions.value(key) if is_meant and study.gate.is_printed(key) else None
+
+
+def _rounded(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(pl.col(pl.Float64).round_sig_figs(DIGITS))
+
+
+_RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
+    "table_one": _table_one,
+    "survival_curves": _curves,
+    "cumulative_incidence": _curves,
+    "restricted_times": _of_patients,
+    "hazard_ratios": _of_patients,
+    "contrasts": _of_patients,
+    "ladder_times": _of_patients,
+    "trajectories": _trajectories,
+    "responders": _responders,
+    "stop_reasons": _stop_reasons,
+    "subgroups": _subgroups,
+    "diagnostics": _diagnostics,
+    "balance": _of_no_group,
+    "log_rank": _of_no_group,
+    "gray_test": _of_no_group,
+    "proportional_hazards": _of_no_group,
+    "parametric_fits": _of_no_group,
+    "treatment_choice": _of_no_group,
+    "sensitivity": _of_no_group,
+}

@@ -1,0 +1,86 @@
+"""Result tables that leave agree with the report and tell no more than it does."""
+
+import polars as pl
+import pytest
+
+from pipelines.protocol import Protocol
+from pipelines.reports import Study, keys
+from pipelines.reports.export import released
+
+COUNTS = ("count", "subjects", "events", "responders", "at_risk", "subjects_at_risk", "walks", "expected", "missing")
+
+
+@pytest.fixture(scope="module")
+def study(small_cohort, protocol: Protocol) -> Study:  # type: ignore[no-untyped-def]
+    return Study(small_cohort.read, protocol)
+
+
+@pytest.fixture(scope="module")
+def left(study: Study, small_cohort) -> dict[str, pl.DataFrame]:  # type: ignore[no-untyped-def]
+    tables = {name.removeprefix("results."): frame for name, frame in small_cohort.tables.items() if "results." in name}
+    return {name: released(study, name, frame) for name, frame in tables.items()}
+
+
+def test_every_table_keeps_its_columns(left: dict[str, pl.DataFrame], small_cohort) -> None:  # type: ignore[no-untyped-def]
+    assert {"table_one", "responders", "trajectories", "cumulative_incidence", "contrasts"} <= set(left)
+    for name, frame in left.items():
+        assert frame.columns == small_cohort.tables[f"results.{name}"].columns, name
+
+
+def test_no_count_from_one_to_ten_leaves(left: dict[str, pl.DataFrame]) -> None:
+    shown = 0
+    for name, frame in left.items():
+        for column in set(COUNTS) & set(frame.columns):
+            counts = frame[column].drop_nulls()
+            assert not counts.is_between(1, 10).any(), f"{name}.{column}"
+            shown += counts.len()
+    assert shown > 50
+
+
+def test_a_count_leaves_as_the_report_prints_it(left: dict[str, pl.DataFrame], study: Study) -> None:
+    """Withheld, rounded or exact: the export must not undo what the report does."""
+    states = set()
+    for row in left["table_one"].filter(pl.col("statistic") == "share").iter_rows(named=True):
+        key = keys.characteristic(row["variable"], row["level"], row["tier"])
+        state = study.gate.decisions.state(key)
+        states.add(state)
+        expected = study.gate.decisions.value(key) if state in ("exact", "rounded") else None
+        assert row["count"] == expected
+    assert {"exact", "small"} <= states
+
+
+def test_shares_are_those_of_the_counts_as_printed(left: dict[str, pl.DataFrame], protocol: Protocol) -> None:
+    rows = left["responders"].drop_nulls(["responders", "subjects"])
+    assert rows.height > 20
+    shares = (rows["responders"] / rows["subjects"]).round(2 + protocol.disclosure.percent_decimals)
+    assert rows["estimate"].to_list() == pytest.approx(shares.to_list(), abs=0.0101)  # halves may round either way
+    assert left["responders"].filter(pl.col("responders").is_null())["estimate"].null_count() > 0
+    assert rows["ci_low"].null_count() == rows.height
+
+
+def test_means_of_few_patients_are_withheld(small_cohort, protocol: Protocol) -> None:  # type: ignore[no-untyped-def]
+    strict = Study(small_cohort.read, protocol.with_overrides({"disclosure.minimum_count": 40}))
+    whole = small_cohort.tables["results.trajectories"].filter(pl.col("method") != "share at the time limit")
+    few = whole["subjects"] < 40
+    numbers = released(strict, "trajectories", whole)["estimate"]
+    assert 0 < few.sum() < whole.height
+    assert numbers.filter(few).null_count() == few.sum()
+    assert numbers.filter(~few).null_count() == whole.filter(~few)["estimate"].null_count()
+
+
+def test_curves_leave_at_horizons_only(left: dict[str, pl.DataFrame], protocol: Protocol) -> None:
+    days = set(left["cumulative_incidence"]["time_days"].to_list())
+    allowed = {*protocol.primary.horizons_days} | {e.within_days for e in protocol.endpoints if e.within_days}
+    assert days
+    assert days <= allowed
+
+
+def test_numbers_have_three_digits(left: dict[str, pl.DataFrame]) -> None:
+    for name, frame in left.items():
+        for column in [c for c, kind in frame.schema.items() if kind == pl.Float64]:
+            assert frame[column].round_sig_figs(3).equals(frame[column]), f"{name}.{column}"
+
+
+def test_a_table_that_no_rule_speaks_of_leaves_without_rows(study: Study) -> None:
+    stranger = pl.DataFrame({"patient_id": ["p1"], "estimate": [1.0]})
+    assert released(study, "brand_new", stranger).height == 0
