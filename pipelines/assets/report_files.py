@@ -92,12 +92,12 @@ def write_data_quality(home: Home, release: str, protocol: str) -> dict[str, Pat
     """
     from pipelines import reports
 
-    before = _decisions_before(home, release, protocol)
     with closing(open_snapshot(home, release, protocol)) as snapshot:
-        document = reports.build_data_quality(reports.Study(snapshot.read, protocol_of(snapshot), before))
+        document = reports.build_data_quality(_study(home, release, protocol, snapshot))
     paths = data_quality_files(home, release, protocol)
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
+    write_receipt(home, release, protocol)
     return paths
 
 
