@@ -78,6 +78,17 @@ def too_few_clusters(clusters: Ints | None) -> str | None:
     return f"{clusters.max() + 1} clusters, fewer than {MIN_CLUSTERS}, cannot carry a clustered variance"
 
 
+def flat_arms(outcome: Floats, codes: Ints, count: int) -> Floats:
+    """Return the one value of each arm whose outcomes are all alike, NaN for arms that vary or have no rows.
+
+    Such an arm has no variance, which rounding would otherwise turn into a very small one.
+    """
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    np.minimum.at(low, codes, outcome)
+    np.maximum.at(high, codes, outcome)
+    return np.where(low == high, low, np.nan)
+
+
 @dataclass(frozen=True)
 class ArmEstimates:
     """One estimate an arm (shape (k,)), their covariance (k, k), rows of each arm, and why an arm has none.

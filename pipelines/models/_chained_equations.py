@@ -76,6 +76,8 @@ def _draw_number(variable: Variable, predictors: Floats, rng: np.random.Generato
     design = np.column_stack([np.ones(len(predictors)), predictors])
     seen, missing = design[~variable.missing], design[variable.missing]
     y = variable.values[~variable.missing]
+    if np.ptp(y) == 0:
+        return np.full(len(missing), y[0])  # nothing varies, so neither does what is drawn
     gram = seen.T @ seen
     covariance = np.linalg.inv(gram + RIDGE * np.diag(np.diag(gram) + 1e-12))
     fitted = covariance @ (seen.T @ y)

@@ -18,6 +18,7 @@ from pipelines.models._arms import (
     Arms,
     arm_rows,
     arms_of,
+    flat_arms,
     pair_differences,
     spread,
     too_few_clusters,
@@ -131,11 +132,16 @@ def aipw(
         interacting, named = design_matrix(frame, modifiers)
         predicted, reasons = _predict_jointly((matrix, interacting), (names, named), y, arms, outcome_model)
         needed = min_rows_per_arm
+    flat = flat_arms(y, arms.codes, arms.count)
+    if modifiers is None or np.isfinite(flat).all():
+        predicted = np.where(np.isfinite(flat) & np.isfinite(predicted), flat, predicted)
     reasons = [few or other for few, other in zip(too_few_rows(arms, needed), reasons, strict=True)]
     inverse_probability = arms.indicators() * scores.weights.to_numpy()[:, None]
     influence = predicted + inverse_probability * (y[:, None] - predicted)
     means = influence.mean(axis=0)
-    totals = cluster_sums((influence - means) / len(y), clusters)
+    # the mean of values all alike may differ from them by rounding, which is no variance
+    moved = np.where(np.ptp(influence, axis=0) == 0, 0.0, influence - means) / len(y)
+    totals = cluster_sums(moved, clusters)
     return pair_differences(ArmEstimates(arms.levels, means, totals.T @ totals, arms.rows(), reasons), level)
 
 

@@ -196,6 +196,9 @@ def _unusable(data: RepeatedMeasures, patterns: Patterns) -> str | None:
         return f"no rows at visit {', '.join(empty)}"
     if len(data.visits) < 2:
         return "one visit only; compare it as one window"
+    alike = np.nanmax(data.outcomes, axis=0) == np.nanmin(data.outcomes, axis=0)
+    if alike.any():
+        return f"the outcome does not vary at visit {data.visits.cast(pl.String)[int(alike.argmax())]}"
     flat = np.eye(len(data.visits)) * patterns.seen[:, :, None]
     aliased = aliased_in_gram(gls_information(patterns, flat), data.terms)
     if aliased:

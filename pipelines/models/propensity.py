@@ -18,6 +18,7 @@ from pipelines.models._arms import (
     ArmEstimates,
     Arms,
     arms_of,
+    flat_arms,
     on_log_scale,
     pair_differences,
     pair_ratios,
@@ -227,7 +228,9 @@ def weighted_means(
     observed = np.bincount(arms.codes[seen], minlength=arms.count)
     with np.errstate(divide="ignore", invalid="ignore"):
         means = ((balancing * y) @ member) / total
-        rows = np.where(total > 0, member * (y[:, None] - means) / total, 0.0)
+        flat = flat_arms(y[seen], arms.codes[seen], arms.count)
+        means = np.where(np.isnan(flat), means, flat)
+        rows = np.where((total > 0) & np.isnan(flat), member * (y[:, None] - means) / total, 0.0)
     reasons = [
         None if n >= 2 else f"{name} has fewer than 2 rows with an outcome"
         for name, n in zip(arms.names, observed, strict=True)

@@ -243,6 +243,11 @@ def _unusable(design: Floats, names: Sequence[str], weights: Floats) -> str | No
     return None if len(design) > parameters else f"{len(design)} walks cannot carry {parameters} parameters"
 
 
+def _alike(data: WalkingData) -> str | None:
+    times, speeds = data.log_time[data.kind == STOPPED], data.log_speed[data.kind != ZERO]
+    return "all walks have the same time or speed" if np.ptp(times) == 0 or np.ptp(speeds) == 0 else None
+
+
 def _standardised(design: Floats, arms: int) -> Floats:
     """Centre and scale the covariates; arm columns span the intercept, so differences between arms do not change."""
     x = design[:, arms:]
@@ -304,7 +309,7 @@ def _fit(frame: pl.DataFrame, arms: Arms, case: Floats, model: _Model) -> _Found
         case[rows],
         _baseline(used, model.baseline_time, model.baseline_capped, model.zero),
     )
-    problem = _unusable(design, [arms.names[i] for i in kept] + names, data.weights)
+    problem = _unusable(design, [arms.names[i] for i in kept] + names, data.weights) or _alike(data)
     problem = problem or too_few_clusters(cluster_codes(used, model.cluster))
     if problem is not None:
         return _Found(arms, kept, reasons, rows, None, problem)
