@@ -243,7 +243,7 @@ def validate(
     replications: Annotated[
         int | None, typer.Option(help="Replications of each scenario; by default those of the grid.", min=2)
     ] = None,
-    cohorts: Annotated[int, typer.Option(help="Simulated cohorts of the recovery study.", min=2)] = 20,
+    cohorts: Annotated[int, typer.Option(help="Simulated cohorts of the recovery study.", min=2)] = 100,
 ) -> None:
     """Hold the estimators against R and against known truth, and write the page that shows it (takes long)."""
     from pipelines.assets.in_memory import derived_frames

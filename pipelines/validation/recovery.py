@@ -2,32 +2,40 @@
 
 Belongs here: which estimate answers which true value, and the judgement over many cohorts. Not here: reading
 releases or deriving tables, which the caller hands in.
+
+A cohort costs seconds, because the truth (which no cohort changes) is simulated once for all, and the analyses see only
+the visits and endpoints that are judged. Cohorts run in parallel.
 """
 
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from pipelines.analyses import ANALYSES
-from pipelines.analyses.registry import run_analyses
+from pipelines.analyses.schemas import TABLES
 from pipelines.protocol import Protocol
 from pipelines.simulate import Settings, simulate
+from pipelines.simulate.release import TRUTH
+from pipelines.validation.study import in_parallel
 
 Frames = Mapping[str, pl.DataFrame]
 FramesOf = Callable[[Path, Protocol], Frames]
 
 MONTE_CARLO_ERRORS = 3.0
+SMALLEST_COHORT = 10
 KEY = ["contrast", "quantity"]
-NEEDED = {name: ANALYSES[name] for name in ("balance", "diagnostics", "contrasts", "trajectories")}
+NEEDED = ("contrasts", "trajectories")
 QUESTIONS = {
     "leg pain at 12 months": ("nrs_leg", "12m", "mean difference"),
     "walking ratio at 12 months": ("spwt", "12m", "distance ratio"),
     "incidence at 730 days": (None, "730 days", "incidence difference"),
 }
-# Recovery asks what an estimator does on average, so no cohort may be left out because a gate withheld it.
+# Recovery asks what an estimator does on average, so no cohort may be left out because a gate withheld it; nor is
+# anything estimated at horizons or for outcomes that are not judged.
 OPEN_GATES = {
     "diagnostics.smd_maximum": 1e9,
     "diagnostics.variance_ratio_minimum": 1e-9,
@@ -38,6 +46,8 @@ OPEN_GATES = {
     "diagnostics.subjects_per_arm_minimum": 2,
     "diagnostics.crossover_maximum": 1,
     "diagnostics.negative_control_alpha": 1e-300,
+    "primary.horizons_days": [730],
+    "primary.secondary_outcomes": [],
 }
 
 
@@ -48,23 +58,50 @@ def run_recovery(
     seeds: Sequence[int],
     settings: Settings | str | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    workers: int | None = None,
 ) -> pl.DataFrame:
     """Simulate a cohort for each seed, analyse it, and return every estimate beside its truth.
 
-    Columns: seed, contrast, quantity, method (`adjusted`, `unadjusted`), estimate, truth, truth_mc_error; ratios are
-    given as logarithms.
+    `frames_of` must be a function of a module, since other processes call it. Columns: seed, contrast, quantity, method
+    (`adjusted`, `unadjusted`), estimate, truth, truth_mc_error; ratios are given as logarithms.
     """
-    open_protocol = protocol.with_overrides(OPEN_GATES)
+    with tempfile.TemporaryDirectory() as folder:
+        truth = true_values(simulate(Path(folder), SMALLEST_COHORT, 1, settings=settings) / TRUTH)
+    work = partial(_cohort, frames_of, protocol.with_overrides(OPEN_GATES), patients, settings)
     pieces = []
-    for done, seed in enumerate(seeds, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            simulate(Path(folder), patients, seed, "parquet", settings)
-            truth = true_values(Path(folder) / "truth.json")
-            results = run_analyses(NEEDED, frames_of(Path(folder), open_protocol), open_protocol)
-        found = pl.concat([adjusted_estimates(results), unadjusted_estimates(results, protocol)])
+    for done, (seed, found) in enumerate(zip(seeds, in_parallel(work, seeds, workers), strict=True), 1):
         pieces.append(found.join(truth, on=KEY).select(pl.lit(seed).alias("seed"), pl.all()))
         progress(done)
     return pl.concat(pieces)
+
+
+def _cohort(
+    frames_of: FramesOf, protocol: Protocol, patients: int, settings: Settings | str | None, seed: int
+) -> pl.DataFrame:
+    """All estimates of one simulated cohort: contrast, quantity, method, estimate."""
+    with tempfile.TemporaryDirectory() as folder:
+        simulate(Path(folder), patients, seed, "parquet", settings, truth_patients=0)
+        frames = _judged_rows(frames_of(Path(folder), protocol))
+    # endpoints that no contrast names (harm, the negative control) are not judged
+    named = {contrast.endpoint for contrast in protocol.contrasts}
+    asked = protocol.model_copy(update={"endpoints": tuple(e for e in protocol.endpoints if e.name in named)})
+    results = {name: ANALYSES[name].run({i: frames[i] for i in ANALYSES[name].inputs}, asked) for name in NEEDED}
+    return pl.concat([adjusted_estimates(results), unadjusted_estimates(results, protocol)])
+
+
+def _judged_rows(frames: Frames) -> Frames:
+    """The tables with the visits that are asked about only (each window is analysed apart) and no gate's verdicts."""
+    visits = [(outcome, window) for outcome, window, _ in QUESTIONS.values() if outcome]
+    asked = pl.any_horizontal(
+        (pl.col("instrument") == outcome) & (pl.col("visit_window") == window) for outcome, window in visits
+    )
+    return {
+        **frames,
+        "analysis.scores": frames["analysis.scores"].filter(asked),
+        "analysis.walking_tests": frames["analysis.walking_tests"].filter(asked),
+        "analysis.responders": frames["analysis.responders"].clear(),
+        "results.diagnostics": TABLES["diagnostics"].empty,
+    }
 
 
 def judge_recovery(found: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -53,6 +53,8 @@ class Question:
     power: float | None = None
 
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 Row = tuple[int, str, str, float, float, float]
 Replicate = Callable[[np.random.Generator], Sequence[Finding]]
 
@@ -71,7 +73,7 @@ def run_replications(
     batches = [range(first, min(first + BATCH, replications)) for first in range(0, replications, BATCH)]
     work = partial(_run_batch, replicate, tuple(seed))
     rows: list[Row] = []
-    for batch, found in zip(batches, _mapped(work, batches, workers), strict=True):
+    for batch, found in zip(batches, in_parallel(work, batches, workers), strict=True):
         rows.extend(found)
         progress(batch.stop)
     return pl.DataFrame(
@@ -171,18 +173,14 @@ def _run_batch(replicate: Replicate, seed: tuple[int, ...], batch: range) -> lis
     ]
 
 
-def _mapped(
-    work: Callable[[range], list[Row]],
-    batches: Sequence[range],
-    workers: int | None,
-) -> Iterator[list[Row]]:
+def in_parallel(work: Callable[[Item], Found], items: Sequence[Item], workers: int | None) -> Iterator[Found]:
     """Map in this process for one worker, else in a pool of fresh processes (a fork would copy polars' locks)."""
     count = workers or os.cpu_count() or 1
     if count == 1:
-        yield from map(work, batches)
+        yield from map(work, items)
         return
     with _one_thread_each(), ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, batches)
+        yield from pool.map(work, items)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from pipelines.protocol import load_protocol
 from pipelines.reports import render_html
 from pipelines.reports.validation_page import validation_document
 from pipelines.resources import default_protocol_file
-from pipelines.validation import benchmark
 from pipelines.validation.agreement import agreement
 from pipelines.validation.recovery import adjusted_estimates, judge_recovery, true_values, unadjusted_estimates
 from pipelines.validation.run import failures
@@ -95,20 +94,3 @@ def test_each_question_takes_the_weighted_estimate_and_the_tiers_own_figures() -
         "leg pain at 12 months": -1.0,
         "incidence at 730 days": 0.3,
     }
-
-
-def test_the_benchmarks_ratio_is_peer_over_ours_and_growth_an_exponent() -> None:
-    """Ten times the rows in ten times the time is an exponent of 1; in a hundred times, of 2."""
-    rows = [("a", 10, 1.0), ("a", 100, 10.0), ("b", 10, 1.0), ("b", 100, 100.0)]
-    result = pl.DataFrame(rows, schema=["task", "rows", "ours_s"], orient="row")
-    assert dict(benchmark.growth(result).select("task", "exponent").rows()) == pytest.approx({"a": 1.0, "b": 2.0})
-
-
-@pytest.mark.slow
-def test_a_duel_is_timed_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "DUELS", (benchmark.Duel("kaplan_meier", "lifelines", 1000),))
-    monkeypatch.setattr(benchmark, "ALONE", ())
-    result = benchmark.run_benchmark(sizes=(500,), rounds=1)
-    assert result["ratio"][0] == pytest.approx(result["peer_s"][0] / result["ours_s"][0])
-    assert result["ours_peak_mb"][0] > 50
-    assert len(list(benchmark.written(result))) == 3
