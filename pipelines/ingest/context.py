@@ -63,23 +63,27 @@ def with_patient(frame: pl.LazyFrame, patients: pl.DataFrame) -> pl.LazyFrame:
 
 
 def deaths(events: pl.LazyFrame) -> pl.DataFrame:
-    """One row a patient with usable deaths: patient_id, death_day (null if they disagree), has_two_deaths.
+    """What ends a patient's follow-up: patient_id, has_two_deaths, death_day (null if deaths disagree), withdrawal_day.
 
     Args:
         events: typed events with their patients joined.
     """
+    is_death, is_withdrawal = pl.col("event") == "death", pl.col("event") == "withdrawal"
     usable = events.filter(
-        (pl.col("event") == "death")
+        (is_death | is_withdrawal)
         & pl.col("is_patient_accepted")
         & pl.col("day").is_between(0, pl.col("administrative_end_day"))
     )
-    days = usable.group_by("patient_id").agg(first=pl.col("day").min(), has_two_deaths=pl.col("day").n_unique() > 1)
+    death, withdrawal = pl.col("day").filter(is_death), pl.col("day").filter(is_withdrawal)
+    days = usable.group_by("patient_id").agg(
+        first=death.min(), has_two_deaths=death.n_unique() > 1, withdrawal_day=withdrawal.min()
+    )
     death_day = pl.when(~pl.col("has_two_deaths")).then("first")
-    return days.select("patient_id", "has_two_deaths", death_day=death_day).collect()
+    return days.select("patient_id", "has_two_deaths", "withdrawal_day", death_day=death_day).collect()
 
 
 def with_death(frame: pl.LazyFrame, deaths: pl.DataFrame) -> pl.LazyFrame:
-    """Add the patient's day of death and whether the deaths recorded disagree."""
+    """Add the patient's days of death and withdrawal, and whether the deaths recorded disagree."""
     joined = frame.join(deaths.lazy(), on="patient_id", how="left", maintain_order="left")
     return joined.with_columns(pl.col("has_two_deaths").fill_null(False))
 

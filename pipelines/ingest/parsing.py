@@ -4,11 +4,15 @@ For each column that is not free of form, a mark `unreadable:<column>` says wher
 column's type or words. Words are held as Enum: a fifth of the memory of text.
 """
 
+from dataclasses import replace
+
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table
+from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.tables import FIELD, LINE, FileTable
 
+SECONDS, MINUTES = "duration_s", "duration_min"
 _INT32 = 2**31
 _TRUTH = {"true": True, "false": False}
 
@@ -36,6 +40,30 @@ def typed(file: FileTable, table: Table) -> pl.DataFrame:
             marks.append(mark.alias(unreadable(column.name)))
     places = [name for name in (LINE, FIELD) if name in file.frame.columns]
     return file.frame.select(*values, *marks, *places)
+
+
+def in_seconds(file: FileTable) -> FileTable:
+    """The file with minutes of walking tests (`duration_min`) as seconds in `duration_s`, where it has such a column.
+
+    What is no number goes on as it is and meets the row rules.
+
+    Raises:
+        ReleaseRefused: a row gives both.
+    """
+    frame = file.frame
+    if MINUTES not in frame.columns:
+        return file
+    if SECONDS not in frame.columns:
+        frame = frame.with_columns(pl.lit(None, pl.String).alias(SECONDS))
+    both = frame.filter(pl.col(MINUTES).is_not_null() & pl.col(SECONDS).is_not_null())
+    if both.height:
+        raise ReleaseRefused(
+            f"{file.file}, line {both[LINE][0]}: both {SECONDS} and {MINUTES} are given; leave one of the two empty"
+        )
+    text = pl.col(MINUTES).cast(pl.String)
+    seconds = (pl.col(MINUTES).cast(pl.Float64, strict=False) * 60).cast(pl.String)
+    told = pl.coalesce(pl.col(SECONDS).cast(pl.String), seconds, text).alias(SECONDS)
+    return replace(file, frame=frame.with_columns(told).drop(MINUTES))
 
 
 def _dtype(column: Column) -> pl.DataType | type[pl.DataType]:

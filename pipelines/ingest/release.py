@@ -15,7 +15,7 @@ from pipelines.ingest.anonymity import anonymity, anonymity_groups, known_of_pat
 from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.manifest import Manifest, load_manifest
-from pipelines.ingest.parsing import typed
+from pipelines.ingest.parsing import in_seconds, typed
 from pipelines.ingest.quarantine import Judged, judge, refused_places
 from pipelines.ingest.rules import row_rules
 from pipelines.ingest.sources import Source, open_source
@@ -128,7 +128,8 @@ def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series)
     `patients` are the pseudonyms that the guard already knows.
     """
     files, parts, refused = [], [], []
-    for file in source.tables(table.name):
+    for given in source.tables(table.name):
+        file = in_seconds(given) if table.name == "assessments" else given
         guard.refuse_columns(file.columns, file.file, manifest.deidentification)
         require_columns(table, file.columns, file.file)
         guard.refuse_identifiers(file, table, patients)

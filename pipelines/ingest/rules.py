@@ -137,6 +137,14 @@ def _belonging_rules(table: str) -> Iterator[Rule]:
         f"{table}.day.after_death", table, "day", day > pl.col("death_day"),
         "day lies after the patient's death; correct the day here or in events",
     )  # fmt: skip
+    withdrawn = day > pl.col("withdrawal_day")
+    if table == "events":
+        withdrawn &= pl.col("event") != "death"
+    yield Rule(
+        f"{table}.day.after_withdrawal", table, "day", withdrawn,
+        "day lies after the patient's withdrawal; follow-up ends there, so check that the record may be kept",
+        "warning",
+    )  # fmt: skip
 
 
 def _ends_follow_up() -> pl.Expr:

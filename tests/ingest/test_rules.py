@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 import pytest
 
-from pipelines.ingest import check_release
+from pipelines.ingest import ReleaseRefused, check_release, read_release
 from pipelines.ingest.contract import contract
 from pipelines.ingest.rules import row_rules
 from pipelines.protocol import Protocol
@@ -193,6 +193,7 @@ def test_every_rule_has_a_case(protocol: Protocol) -> None:
     rules = {rule.id for table in tables.values() for rule in row_rules(table, protocol)}
     tested_below = {
         "treatments.code.not_in_protocol",
+        *(f"{table}.day.after_withdrawal" for table in ("treatments", "assessments", "events")),
         "treatments.patient_id.patient_quarantined",
         "assessments.patient_id.patient_quarantined",
         "events.patient_id.patient_quarantined",
@@ -270,6 +271,63 @@ def test_walking_units_are_brought_to_metres_before_the_range_is_held(release, p
         assert check_release(release.write(), protocol).violated.is_empty()
     release.set("assessments", 1, value="6000", unit="ft", duration_s="1800", stop_reason="time_limit")
     assert check_release(release.write(), protocol).violated.is_empty()
+
+
+@pytest.mark.parametrize("table", ["treatments", "assessments", "events"])
+def test_what_comes_after_a_withdrawal_is_pointed_out_and_kept(release, protocol: Protocol, templates, table) -> None:
+    """P-01 withdraws on day 100: a later record of any table is a warning, a later death is none."""
+    release.add("events", templates["events"], day="100", event="withdrawal")
+    release.tables["events"][0]["day"] = "90"
+    late = {"treatments": {"treatment_id": "T-03"}, "assessments": {}, "events": {"event": "infection"}}
+    release.add(table, templates[table], day="101", **late[table])
+    release.add("events", templates["events"], day="650", event="death")
+    inspection = check_release(release.write(), protocol)
+    assert inspection.rows_quarantined == 0
+    assert inspection.warnings["rule"].to_list() == [f"{table}.day.after_withdrawal"]
+
+
+@pytest.mark.parametrize(("minutes", "said"), [
+    ("6.5", None), ("34", "assessments.duration_s.over_limit"), ("6:30", "assessments.duration_s.not_a_number"),
+    ("", "assessments.duration_s.missing"), ("1", "assessments.value.faster_than_walking"),
+])  # fmt: skip
+def test_minutes_become_seconds_before_the_rules(release, protocol: Protocol, minutes: str, said: str | None) -> None:
+    """320 m in 6.5 minutes are 390 s; the test's limit is 30 minutes."""
+    release.set("assessments", 1, duration_s="", duration_min=minutes)
+    ingested = read_release(release.write(), protocol)
+    assert ingested.inspection.violated["rule"].to_list() == ([said] if said else [])
+    if not said:
+        walks = ingested.tables["raw.assessments"].filter(instrument="spwt")
+        assert walks["duration_s"].to_list() == [390.0]
+
+
+def test_minutes_alone_and_minutes_beside_seconds(release, protocol: Protocol) -> None:
+    release.set("assessments", 1, duration_min="6")
+    with pytest.raises(ReleaseRefused, match=r"assessments\.csv, line 3: both duration_s and duration_min are given"):
+        check_release(release.write(), protocol)
+    release.columns["assessments"].remove("duration_s")
+    assert check_release(release.write(), protocol).violated.is_empty()
+
+
+@pytest.mark.parametrize(("instrument", "value", "unit", "rule"), [
+    ("nrs_leg", "54", "points", "assessments.value.out_of_range"),  # a 0–100 scale handed over as the 0–10 one
+    ("nrs_leg", "54", "mm", "assessments.unit.wrong_for_instrument"),
+    ("vas_leg", "54", "points", "assessments.unit.wrong_for_instrument"),
+    ("vas_leg", "101", "mm", "assessments.value.out_of_range"),
+    ("zcq_symptom", "0.99", "points", "assessments.value.out_of_range"),  # below the floor of a mean of items 1 to 5
+    ("zcq_function", "58", "points", "assessments.value.out_of_range"),  # the percent form
+    ("odi", "-2", "points", "assessments.value.out_of_range"),
+    ("eq5d_3l", "1.01", "index", "assessments.value.out_of_range"),
+])  # fmt: skip
+def test_a_scale_is_never_taken_for_another(release, protocol: Protocol, instrument, value, unit, rule) -> None:
+    release.set("assessments", 0, instrument=instrument, value=value, unit=unit)
+    assert rule in check_release(release.write(), protocol).quarantine.filter(line=2)["rule"].to_list()
+
+
+def test_a_visual_scale_is_its_own_instrument(release, protocol: Protocol) -> None:
+    release.set("assessments", 0, instrument="vas_leg", value="54", unit="mm")
+    taken = read_release(release.write(), protocol).tables["raw.assessments"].filter(patient_id="P-01", day=0)
+    assert ("vas_leg", 54.0) in taken.select("instrument", "value").rows()
+    assert "nrs_leg" not in taken["instrument"].to_list()
 
 
 def test_codes_stand_in_for_tiers(release, protocol: Protocol, templates) -> None:

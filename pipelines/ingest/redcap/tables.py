@@ -17,6 +17,7 @@ from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.guard import YEAR_ONLY_MODES
 from pipelines.ingest.headers import identifier_kind, shown_column
 from pipelines.ingest.manifest import Mode
+from pipelines.ingest.parsing import MINUTES, SECONDS
 from pipelines.ingest.questionnaires import SCALES, answered, is_impossible, score
 from pipelines.ingest.redcap.mapping import Assessment, Mapping, Section, Source
 from pipelines.ingest.rules import Rule
@@ -118,7 +119,7 @@ def _as_text(export: FileTable) -> pl.DataFrame:
 
 def _hold_columns(export: FileTable, mapping: Mapping, tables: Named[str, Table]) -> None:
     for of, section in mapping.sections():
-        known = set(tables[of].column_names)
+        known = {*tables[of].column_names, *([MINUTES] if of == "assessments" else [])}
         if strange := [name for name in section.columns if name not in known]:
             raise ReleaseRefused(f"the mapping of {of} names the column {strange[0]}, which is not part of that table")
     for of, table in tables.items():
@@ -290,7 +291,9 @@ def _is_filled_in(table: str, section: Section) -> pl.Expr:
     if table == "patients" or (section.repeat_instrument and table != "assessments"):
         return pl.lit(True)
     asked = (
-        ("value", "duration_s", "stop_reason") if isinstance(section, Assessment) else set(section.columns) - {"day"}
+        ("value", SECONDS, MINUTES, "stop_reason")
+        if isinstance(section, Assessment)
+        else set(section.columns) - {"day"}
     )
     own = [s for name, s in section.columns.items() if name in asked and s.event is None]
     fields = [field for source in own for field in source.fields]
