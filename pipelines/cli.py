@@ -60,6 +60,7 @@ class Study(StrEnum):
     FAILURE = "failure"
     OUTCOMES = "outcomes"
     RECOVERY = "recovery"
+    SITES = "sites"
     CALIBRATION = "calibration"
 
 

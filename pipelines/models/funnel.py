@@ -152,8 +152,8 @@ def funnel_limits(
     chance), z, tau_squared (None without over-dispersion), and for each level `low_95`, `high_95`, `low_998`,
     `high_998` …: the least and largest count within.
 
-    With `winsorise` (a share, see `overdispersion`) limits are those of `predictive`, and the spread is that of the
-    other sites, so that none is its own yardstick; with fewer than four sites there is no spread to know of.
+    With `winsorise` (a share, see `overdispersion`) limits are those of `predictive`; level and spread are those of the
+    other sites, so that none is its own yardstick. With fewer than four sites there is no spread to know of.
     Source: Spiegelhalter 2005 (above); Jones & Spiegelhalter 2011, American Statistician 65:154-163, for the others.
     """
     require_columns(frame, [group, event, probability])
@@ -166,8 +166,8 @@ def funnel_limits(
                      "variance": variance, "z": z})  # fmt: skip
         risks.append(p)
     known = pl.DataFrame(rows)
-    spreads = _spreads_of_others(known, winsorise)
-    distributions = [predictive(p, spread) for p, spread in zip(risks, spreads, strict=True)]
+    spreads, shifts = _others(known, winsorise)
+    distributions = [predictive(_shifted(p, d), s) for p, s, d in zip(risks, spreads, shifts, strict=True)]
     limits = {}
     for level in levels:
         ends = [limits_of(distribution, level) for distribution in distributions]
@@ -177,17 +177,28 @@ def funnel_limits(
     return known.with_columns(squared, **{name: pl.Series(values) for name, values in limits.items()})
 
 
-def _spreads_of_others(sites: pl.DataFrame, winsorise: float | None) -> list[Overdispersion | None]:
-    """For each site the over-dispersion of all others that have a count to speak of."""
+def _others(sites: pl.DataFrame, winsorise: float | None) -> tuple[list[Overdispersion | None], list[float]]:
+    """For each site the over-dispersion of all others around their own level, and that level (log odds)."""
     z, variance = sites["z"].to_numpy(), sites["variance"].to_numpy()
     spreads: list[Overdispersion | None] = []
+    shifts: list[float] = []
     for place in range(sites.height):
         others = (np.arange(sites.height) != place) & (variance > 0)
-        is_known = winsorise is not None and others.sum() >= FEWEST_SITES
-        spreads.append(
-            overdispersion(z[others], variance[others] ** -0.5, winsorise or 0.0, True) if is_known else None
-        )
-    return spreads
+        if winsorise is None or others.sum() < FEWEST_SITES:
+            spreads.append(None)
+            shifts.append(0.0)
+            continue
+        v = variance[others]
+        level = float((z[others] * np.sqrt(v)).sum() / v.sum())
+        apart = (z[others] - level * np.sqrt(v)) * np.sqrt(others.sum() / (others.sum() - 1))
+        spreads.append(overdispersion(apart, v**-0.5, winsorise, True))
+        shifts.append(level)
+    return spreads, shifts
+
+
+def _shifted(p: Floats, log_odds: float) -> Floats:
+    odds = np.exp(log_odds)
+    return p * odds / (1 - p + p * odds)
 
 
 def ratio_limits(probabilities: Floats, observed: float, level: float = 0.95) -> tuple[float, float]:
@@ -251,9 +262,8 @@ def _tilted(p: Floats, base: Floats, effects: Floats, weights: Floats, variance:
     for anchor in np.unique(nearest):
         here = nearest == anchor
         start = anchor * apart
-        odds = np.exp(start)
         with np.errstate(divide="ignore"):
-            logs = np.log(base if anchor == 0 else poisson_binomial(p * odds / (1 - p + p * odds)))
+            logs = np.log(base if anchor == 0 else poisson_binomial(_shifted(p, start)))
         tilted = logs + (effects[here] - start)[:, None] * counts
         tilted = np.exp(tilted - tilted.max(axis=1, keepdims=True))
         mixed += (weights[here] / tilted.sum(axis=1)) @ tilted

@@ -15,9 +15,10 @@ from pipelines.validation.agreement import agreement
 from pipelines.validation.failure_truth import FailureScenario
 from pipelines.validation.outcome_truth import ControlScenario, Scenario, ScoreScenario, WalkScenario
 from pipelines.validation.recovery import FramesOf, judge_recovery, run_recovery
+from pipelines.validation.site_study import site_study
 from pipelines.validation.study import Question, Replicate, judge, run_replications
 
-STUDIES = ("agreement", "failure", "outcomes", "recovery", "calibration")
+STUDIES = ("agreement", "failure", "outcomes", "recovery", "sites", "calibration")
 SCENARIOS: dict[str, type[Scenario]] = {
     "scores": ScoreScenario,
     "walks": WalkScenario,
@@ -44,6 +45,8 @@ def run_study(
         return failure_grid(replications, say)
     if name == "outcomes":
         return outcome_grid(replications, say)
+    if name == "sites":
+        return site_study(_committed("sites"), replications, say=say)
     if name == "recovery":
         seeds = range(1, cohorts + 1)
         found = run_recovery(
@@ -51,6 +54,11 @@ def run_study(
         )
         return judge_recovery(found)
     return calibration_frame(patients=CALIBRATION_PATIENTS)
+
+
+def _committed(name: str) -> dict[str, Any]:
+    grid: dict[str, Any] = tomllib.loads((data_folder() / "validation.toml").read_text(encoding="utf-8"))[name]
+    return grid
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,8 @@ def failures(frames: Mapping[str, pl.DataFrame]) -> list[str]:
     for name in ("agreement", "failure", "outcomes"):
         if name in frames and (count := frames[name].filter(verdict="failed").height):
             found.append(f"{name}: {count} of {frames[name].height} criteria failed")
+    if "sites" in frames and (count := frames["sites"].filter(verdict="failed").height):
+        found.append(f"sites: {count} of {frames['sites'].height} criteria failed")
     if "recovery" in frames:
         adjusted = frames["recovery"].filter(method="adjusted")
         missed = adjusted.height - int(adjusted["is_within"].sum())
