@@ -16,9 +16,10 @@ from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.repeated import repeated_contrasts
 from pipelines.analyses.rows import stacked
+from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
-from pipelines.analyses.walking import fixed_time_contrasts, joint_contrasts
+from pipelines.analyses.walking import FIXED_TIME_UNADJUSTED, fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
     TREATMENT_POLICY,
@@ -31,6 +32,7 @@ from pipelines.analyses.weighted_effects import (
 from pipelines.analyses.weighting import OVERLAP
 from pipelines.protocol import Protocol
 
+NUMBERS = ("estimate", "std_error", "ci_low", "ci_high", "p_value")
 PRIMARY_MEASURES = {WEIGHTED: ("mean difference", ESTIMATED), WEIGHTED_WALK: ("distance ratio", ESTIMATED)}
 
 
@@ -50,10 +52,50 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         incidence if incidence.is_empty() else incidence.with_columns(measure=pl.lit("incidence difference")),
     ]
     rows = stacked([_labelled(piece) for piece in pieces if piece.height])
+    rows = stacked([rows, unanswered(rows, tables, protocol)])
     if rows.is_empty():
         return rows
     gated = withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window")
     return with_primary(gated, protocol)
+
+
+def unanswered(rows: pl.DataFrame, tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """A row, `not estimable` with its reason, for each question of the protocol that no primary estimator answered.
+
+    So that a tier without patients, or a window in which nobody was seen, is told rather than left out. Tests of a
+    fixed time are compared in metres, not by the joint model.
+    """
+    found = {
+        (row["contrast"], row["outcome"], row["window"], row["method"])
+        for row in (rows.select("contrast", "outcome", "window", "method").to_dicts() if rows.height else ())
+    }
+    treated = set(tables["analysis.subjects"]["tier"].cast(pl.String).to_list())
+    pieces = []
+    for asked in protocol.primary.outcomes + protocol.primary.secondary_outcomes:
+        method = WEIGHTED_WALK if protocol.instrument(asked.outcome).kind == "walking" else WEIGHTED
+        for contrast in protocol.contrasts:
+            key = (contrast.name, asked.outcome, asked.window)
+            if (*key, method) in found or (*key, FIXED_TIME_UNADJUSTED) in found:
+                continue
+            absent = [tier for tier in (contrast.tier, contrast.reference) if tier not in treated]
+            measure, variance = PRIMARY_MEASURES[method]
+            pieces.append(
+                {
+                    "contrast": contrast.name,
+                    "tier": contrast.tier,
+                    "reference": contrast.reference,
+                    "outcome": asked.outcome,
+                    "window": asked.window,
+                    "method": method,
+                    "measure": measure,
+                    "variance": variance,
+                    "population": OVERLAP,
+                    "strategy": TREATMENT_POLICY,
+                    "status": NOT_ESTIMABLE,
+                    "reason": f"no patients in {' and '.join(absent)}" if absent else "nobody was seen in this window",
+                }
+            )
+    return pl.DataFrame(pieces).with_columns(*(pl.lit(None, pl.Float64).alias(name) for name in NUMBERS if pieces))
 
 
 def restricted_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:

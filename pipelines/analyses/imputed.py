@@ -18,13 +18,14 @@ from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
-from pipelines.models.imputation import Imputations, delta_adjusted, impute, pool_results, tipping_point
+from pipelines.models.imputation import NUMBERS, Imputations, delta_adjusted, impute, pool_results, tipping_point
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Contrast, PrimaryOutcome, Protocol
 
 IMPUTED = "propensity-weighted, multiple imputation"
 TIPPING = "tipping point"
 IMPUTATIONS, ITERATIONS, SEED = 20, 5, 20260101
+MINIMUM_SEEN = 2
 # Shifts tried, as multiples of the difference between groups that matters (or of a tenth of the scale).
 STEPS = (-4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 
@@ -68,9 +69,8 @@ def tipping_points(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         instrument = protocol.instrument(completed.asked.outcome)
         unit = instrument.between_group_threshold or (instrument.maximum - instrument.minimum) / 10
         for contrast in protocol.contrasts:
-            frames = completed.imputations.frames
             is_withheld = gate.reason(contrast.name, completed.asked.outcome, completed.asked.window) is not None
-            if is_withheld or not frames or smallest_arm(frames[0], contrast) == 0:
+            if is_withheld or _why_not(completed, contrast) is not None:
                 continue
             shifted = delta_adjusted(
                 completed.imputations,
@@ -143,11 +143,28 @@ def _effect(frame: pl.DataFrame, contrast: Contrast, column: str, protocol: Prot
     return found.select("estimate", "std_error", "subjects").with_columns(contrast=pl.lit(contrast.name))
 
 
+def _why_not(completed: Completed, contrast: Contrast) -> str | None:
+    """Why a contrast has no imputed estimate: what nobody of an arm was seen to have cannot be drawn for that arm."""
+    frames, drawn = completed.imputations.frames, completed.imputations
+    if drawn.status != "estimable":
+        return drawn.status.removeprefix("not estimable: ")
+    if not frames:
+        return "too few patients were seen in this window to draw the others"
+    if smallest_arm(frames[0], contrast) == 0:
+        return "an arm has no patients"
+    tiers = frames[0]["tier"].cast(pl.String)
+    for tier in (contrast.tier, contrast.reference):
+        if int((~drawn.missing[completed.column].to_numpy() & (tiers == tier).to_numpy()).sum()) < MINIMUM_SEEN:
+            return f"fewer than {MINIMUM_SEEN} patients of {tier} were seen in this window"
+    return None
+
+
 def _pooled(completed: Completed, contrast: Contrast, protocol: Protocol) -> pl.DataFrame:
     frames = completed.imputations.frames
-    if not frames or smallest_arm(frames[0], contrast) == 0:
-        reason = "an arm has no patients" if frames else completed.imputations.status.removeprefix("not estimable: ")
-        return pl.DataFrame([{"status": NOT_ESTIMABLE, "reason": reason}])
+    reason = _why_not(completed, contrast)
+    if reason is not None:
+        row = pl.DataFrame([{"status": NOT_ESTIMABLE, "reason": reason}])
+        return row.with_columns(pl.lit(None, pl.Float64).alias(name) for name in NUMBERS)
     found = [_effect(frame, contrast, completed.column, protocol) for frame in frames]
     return pool_results(found, ["contrast"]).drop("contrast").with_columns(subjects=pl.lit(found[0]["subjects"][0]))
 
