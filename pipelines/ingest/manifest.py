@@ -24,7 +24,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Mode = Literal["safe_harbor", "limited_data_set", "expert_determination", "synthetic"]
 
 
-Format = Literal["native", "redcap"]
+Format = Literal["native", "redcap", "omop"]
 
 
 class Part(BaseModel):
@@ -84,6 +84,7 @@ class Manifest(Part):
     format: Format = "native"
     tables: dict[str, TableFiles] = {}
     redcap: dict[str, Any] = {}
+    omop: dict[str, Any] = {}
     _file_sha256: str = PrivateAttr(default="")
 
     @field_validator("release")

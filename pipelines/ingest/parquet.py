@@ -27,7 +27,7 @@ FIRST_LINE = 2  # rows are numbered as under a header line, like those of a CSV 
 _MOST_ROWS_PER_BYTE = 100  # a table with keys takes more than this; a file that claims more would blow up
 
 
-def read_parquet(data: bytes, file: str) -> FileTable:
+def read_parquet(data: bytes, file: str, are_dates_allowed: bool = False) -> FileTable:
     """Read the bytes of a Parquet file.
 
     Raises:
@@ -41,7 +41,7 @@ def read_parquet(data: bytes, file: str) -> FileTable:
         _refuse_notes(source, file)
         columns = pa.schema([(name, source.schema_arrow.field(name).type) for name in source.schema_arrow.names])
         schema = pl.DataFrame(columns.empty_table()).schema
-        _refuse_types(schema, file)
+        _refuse_types(schema, file, are_dates_allowed)
         groups = [source.metadata.row_group(i) for i in range(source.metadata.num_row_groups)]
         is_bomb = sum(group.total_byte_size for group in groups) > largest_size(data)
         if is_bomb or source.metadata.num_rows > _MOST_ROWS_PER_BYTE * len(data):
@@ -72,10 +72,10 @@ def _refuse_notes(source: "ParquetFile", file: str) -> None:
         )
 
 
-def _refuse_types(schema: pl.Schema, file: str) -> None:
+def _refuse_types(schema: pl.Schema, file: str, are_dates_allowed: bool) -> None:
     for name, dtype in schema.items():
         shown = shown_column(name, list(schema))
-        if dtype.is_temporal():
+        if dtype.is_temporal() and not are_dates_allowed:
             raise ReleaseRefused(
                 f"{file} has dates in {shown}; give days counted from enrolment, no calendar date may stay"
             )

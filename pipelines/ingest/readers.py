@@ -16,14 +16,16 @@ from pipelines.ingest.tables import FileTable, with_plain_text
 _READERS = {".csv": read_delimited, ".tsv": read_delimited, ".txt": read_delimited, ".parquet": read_parquet}
 
 
-def read_files(folder: Path, entry: TableFiles) -> Iterator[FileTable]:
+def read_files(folder: Path, entry: TableFiles, are_dates_allowed: bool = False) -> Iterator[FileTable]:
     """The files of one table as they stand, one after another, so that no two are held at once.
+
+    Parquet columns of dates are read only where a reader of another format turns them into days.
 
     Raises:
         ReleaseRefused: a file is missing, was changed or cannot be read.
     """
     for file, sha256 in zip(entry.files, entry.sha256, strict=True):
-        yield _read(read_file(folder, file, sha256), file)
+        yield _read(read_file(folder, file, sha256), file, are_dates_allowed)
 
 
 def hold_row_count(rows: int, entry: TableFiles) -> None:
@@ -41,7 +43,7 @@ def hold_row_count(rows: int, entry: TableFiles) -> None:
         )
 
 
-def _read(data: bytes, file: str) -> FileTable:
+def _read(data: bytes, file: str, are_dates_allowed: bool) -> FileTable:
     name = Path(file)
     if name.suffix.lower() in COMPRESSIONS:
         data = unpacked(data, name.suffix.lower(), file)
@@ -51,4 +53,5 @@ def _read(data: bytes, file: str) -> FileTable:
         raise ReleaseRefused(
             f"{file} is of a kind that is not read here; hand over .csv, .csv.gz, .csv.zst or .parquet files"
         )
-    return with_plain_text(reader(data, file))
+    is_typed = reader is read_parquet
+    return with_plain_text(read_parquet(data, file, are_dates_allowed) if is_typed else reader(data, file))

@@ -21,7 +21,8 @@ from pipelines.protocol import Protocol
 ACCOUNT_SCHEMA = {"source_table": pl.String, "rows_read": pl.Int64, "outcome": pl.String, "row_count": pl.Int64}
 USED, REFUSED = "used", "quarantined by the reader"  # outcomes that every source has; others are the reader's own words
 
-_READERS = {"redcap": "pipelines.ingest.redcap.source"}  # imported when a release asks for it
+# imported when a release asks for it
+_READERS = {"redcap": "pipelines.ingest.redcap.source", "omop": "pipelines.ingest.omop.source"}
 
 
 class Source(Interface):

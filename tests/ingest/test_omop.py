@@ -1,0 +1,186 @@
+"""OMOP sources against patients made by hand (`omop_example.py`), by four doors, and against a public data set."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from pipelines.ingest import ReleaseRefused, check_release, read_release
+from pipelines.ingest.manifest import load_manifest
+from pipelines.ingest.sources import open_source
+from pipelines.protocol import Protocol
+
+
+def _helper(name: str) -> ModuleType:
+    """A module beside this file, which no package holds."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+example = _helper("omop_example")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "omop" / "synthea27nj_cdm54_parquet.zip"
+SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+@pytest.fixture(scope="module")
+def with_pain(protocol: Protocol) -> Protocol:
+    """The protocol with a pain score whose body site is not said, as LOINC 72514-3 gives it."""
+    leg = protocol.instrument("nrs_leg")
+    pain = leg.model_copy(update={"name": "nrs_pain", "thresholds": ()})
+    return protocol.model_copy(update={"instruments": (*protocol.instruments, pain)})
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that lives as long as the tests of this module; it has a socket and no port."""
+    if not SERVERS:
+        pytest.skip("PostgreSQL is not installed")
+    is_root = os.geteuid() == 0
+    if is_root and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL refuses to run as root, and runuser is missing")
+    home = Path(subprocess.check_output(["mktemp", "-d", "/tmp/lss-pg-XXXXXX"], text=True).strip())
+    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
+    if is_root:
+        shutil.chown(home, "postgres")
+    data, programs = home / "data", SERVERS[-1].parent
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+    subprocess.run([*as_user, programs / "initdb", "-D", data, "-U", "reader", "-A", "trust", "-N"], **quiet)  # type: ignore[call-overload]
+    options = f"-k {home} -c listen_addresses='' -F"
+    subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-w", "-o", options, "start"], **quiet)  # type: ignore[call-overload]
+    try:
+        yield f"postgresql:///postgres?host={home}&user=reader"
+    finally:
+        subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def raw(folder: Path, protocol: Protocol) -> dict[str, pl.DataFrame]:
+    """Accepted tables without the places of their rows, in one order."""
+    tables = read_release(folder, protocol).tables
+    names = ("patients", "treatments", "assessments", "events")
+    return {name: tables[f"raw.{name}"].drop("record_id").sort(pl.all()) for name in names}
+
+
+def entered(tables: dict[str, pl.DataFrame], age: int) -> str:
+    return str(tables["patients"].filter(age_years=age)["patient_id"].item())
+
+
+def test_days_and_tiers_of_a_patient_on_paper(tmp_path: Path, with_pain: Protocol) -> None:
+    tables = raw(example.as_csv(tmp_path / "csv"), with_pain)
+    first = entered(tables, 69)  # born in April 1950, 69 on the first of March 2020
+    told = tables["treatments"].filter(patient_id=first).select("day", "tier", "code").sort("day", "code")
+    assert told.rows() == [(30, "esi", "64483"), (100, "fusion", "22612"), (100, "laminectomy", "63047")]
+    assert tables["assessments"].filter(patient_id=first).select("day", "value").sort("day").rows() == [
+        (0, 7),
+        (130, 3),
+    ]
+    patient = tables["patients"].filter(patient_id=first).row(0, named=True)
+    assert (patient["sex"], patient["diabetes"], patient["depression"], patient["comorbidity_count"]) == (
+        "female", True, False, 1,
+    )  # fmt: skip
+    assert (patient["enrolment_year"], patient["last_contact_day"], patient["bmi"]) == (2020, 365, None)
+    assert patient["administrative_end_day"] == 670  # to 2021-12-31, the last day that the source sees
+
+
+def test_the_oldest_patient_without_an_observation_period(tmp_path: Path, with_pain: Protocol) -> None:
+    """91 years are pooled; the code without its dot is found; a cervical injection is none of ours, a spacer other."""
+    tables = raw(example.as_csv(tmp_path / "csv"), with_pain)
+    oldest = entered(tables, 90)
+    assert tables["treatments"].filter(patient_id=oldest).select("day", "tier", "code").rows() == [
+        (20, "other", "22869")
+    ]
+    assert tables["patients"].filter(patient_id=oldest)["last_contact_day"].item() == 20  # the last record
+
+
+def test_death_and_an_impossible_score(tmp_path: Path, with_pain: Protocol) -> None:
+    """A score of 12 goes to quarantine by the file and row it stands in."""
+    folder = example.as_csv(tmp_path / "csv")
+    assert raw(folder, with_pain)["events"].select("day", "event").rows() == [(60, "death")]
+    found = check_release(folder, with_pain)
+    assert found.quarantine.select("file", "line", "rule").rows() == [
+        ("measurement_0.csv", 5, "assessments.value.out_of_range")
+    ]
+    assert found.counts.filter(table_name="assessments").row(0) == ("assessments", 3, 2, 1)
+
+
+def test_rows_of_the_source_add_up(tmp_path: Path, with_pain: Protocol) -> None:
+    folder = example.as_parquet(tmp_path / "parquet")
+    account = open_source(folder, load_manifest(folder), with_pain).account()
+    sums = account.group_by("source_table").agg(read=pl.col("rows_read").first(), told=pl.col("row_count").sum())
+    assert (sums["read"] == sums["told"]).all()
+    assert dict(sums.select("source_table", "read").rows())["procedure_occurrence"] == 7
+    assert (
+        account.filter(source_table="procedure_occurrence", outcome="person not in the cohort")["row_count"].item() == 1
+    )
+    assert account.filter(source_table="procedure_occurrence", outcome="no code of the study")["row_count"].item() == 1
+
+
+def test_files_and_duckdb_give_the_same_tables(tmp_path: Path, with_pain: Protocol) -> None:
+    by_csv = raw(example.as_csv(tmp_path / "csv"), with_pain)
+    assert by_csv["patients"].height == 3
+    for door in (example.as_parquet, example.as_duckdb):
+        for name, frame in raw(door(tmp_path / door.__name__), with_pain).items():
+            assert_frame_equal(frame, by_csv[name])
+
+
+@pytest.mark.postgres
+def test_postgresql_gives_the_same_tables(
+    tmp_path: Path, with_pain: Protocol, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMOP_CONNECTION", postgresql)
+    folder = example.as_postgresql(tmp_path / "postgresql", postgresql)
+    by_csv = raw(example.as_csv(tmp_path / "csv"), with_pain)
+    for name, frame in raw(folder, with_pain).items():
+        assert_frame_equal(frame, by_csv[name])
+    monkeypatch.delenv("OMOP_CONNECTION")
+    with pytest.raises(ReleaseRefused, match="the environment variable OMOP_CONNECTION is not set"):
+        check_release(folder, with_pain)
+
+
+def test_no_id_and_no_date_of_the_source_is_left(tmp_path: Path, with_pain: Protocol) -> None:
+    tables = read_release(example.as_csv(tmp_path / "csv"), with_pain).tables
+    tables = dict(tables)
+    tables["raw.release"] = tables["raw.release"].drop("manifest_sha256")
+    text = "".join(frame.write_csv() for name, frame in tables.items() if name.startswith(("raw.", "quality.quar")))
+    assert not [
+        word for word in ("MRN", "2020-0", "2019-0", "1950", "1928", "901", "902") if word in text.replace("raw", "")
+    ]
+    assert set(tables["raw.patients"]["patient_id"]) == {"P-1", "P-2", "P-3"}
+
+
+def test_nobody_eligible_and_an_unknown_cohort(tmp_path: Path, protocol: Protocol) -> None:
+    with pytest.raises(ReleaseRefused, match="no eligible patients"):
+        check_release(example.as_csv(tmp_path / "a", cohort="chronic_low_back_pain"), protocol)
+    with pytest.raises(ReleaseRefused, match="the code lists have no cohort of that name"):
+        check_release(example.as_csv(tmp_path / "b", cohort="headache"), protocol)
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason="the shared OMOP data set is not in the folder beside the checkout")
+def test_synthea_has_five_patients_with_chronic_back_pain(tmp_path: Path, with_pain: Protocol, monkeypatch) -> None:
+    """Counts by R (dev_13): 5 persons (1, 20, 21, 25, 28) with 20, 20, 13, 28 and 15 pain scores, 96 together."""
+    folder = tmp_path / "synthea"
+    folder.mkdir()
+    tables = ("person", "observation_period", "condition_occurrence", "measurement", "death", "concept")
+    counts = {"person": 28, "observation_period": 28, "condition_occurrence": 470, "measurement": 10040, "death": 3}
+    with zipfile.ZipFile(SHARED) as archive:
+        for name in tables:
+            (folder / f"{name}.parquet").write_bytes(archive.read(f"Synthea27NjParquet/{name}.parquet"))
+    monkeypatch.setattr(example, "TABLES", {name: [{}] * n for name, n in (counts | {"concept": 2294}).items()})
+    files = {name: [folder / f"{name}.parquet"] for name in tables}
+    found = check_release(example.manifest(folder, "5.4", files, cohort="chronic_low_back_pain"), with_pain)
+    read = dict(found.counts.select("table_name", "rows_read").rows())
+    assert (read["patients"], read["assessments"]) == (5, 20 + 20 + 13 + 28 + 15)
+    with pytest.raises(ReleaseRefused, match="no eligible patients"):
+        check_release(example.manifest(folder, "5.4", files), with_pain)
