@@ -1,7 +1,7 @@
 """The guard's recall on the planted identifiers, and its silence on what a clean release holds.
 
-The corpus was written by those who wrote the patterns, so its recall is an upper bound; its use is to show what is not
-found (rare names in the two class columns) and to notice when a pattern is lost.
+The corpus was written by those who wrote the patterns, so its recall is an upper bound; its use is to notice when a
+pattern is lost. Identifiers that faker makes are the sterner measure.
 """
 
 import polars as pl
@@ -24,9 +24,8 @@ def test_the_corpus_is_large_and_broad() -> None:
 @pytest.mark.slow
 def test_recall_by_kind(protocol: Protocol) -> None:
     table = recall_table(planted_identifiers(), protocol)
-    low = table.filter(pl.col("recall") < pl.when(pl.col("kind") == "name").then(0.85).otherwise(0.99))
-    assert low.is_empty()
-    assert table.filter(kind="all")["recall"].item() >= 0.98
+    assert table.filter(pl.col("recall") < 1).is_empty()
+    assert table.filter(kind="all")["planted"].item() >= 150
     assert (table["planted"] == table["refused"] + table["kept_out"] + table["let_in"]).all()
 
 
