@@ -168,6 +168,11 @@ def check(
     found = check_release(release_dir, effective)
     show_table(f"Release {found.release}", found.counts.columns, found.counts.iter_rows(named=True))
     print()
+    set_aside = found.account.filter(found.account["outcome"] != "used")
+    if not set_aside.is_empty():
+        told = found.account.filter(found.account["row_count"] > 0)
+        show_table("Rows of the source", told.columns, told.iter_rows(named=True))
+        print()
     if found.violated.is_empty():
         print("No row rule is violated.")
     else:
@@ -391,19 +396,18 @@ def _run(context: typer.Context, folder: Path, protocol_file: Path | None, analy
     """Check and register the release, run the job and say where its files are."""
     from pipelines.ingest import check_release
     from pipelines.ingest.anonymity import sentence
-    from pipelines.ingest.manifest import load_manifest
     from pipelines.releases import Register
     from pipelines.releases.register import registered
 
     home = _home(context)
     protocol = _protocol(protocol_file, analysis_set)
-    manifest = load_manifest(folder)
-    if few := sentence(check_release(folder, protocol).anonymity, protocol):
+    found = check_release(folder, protocol)
+    if few := sentence(found.anonymity, protocol):
         _say(few)
-    Register(home).add(registered(manifest.release, folder, manifest.manifest_sha256, protocol.name, protocol_file))
+    Register(home).add(registered(found.release, folder, found.content_sha256, protocol.name, protocol_file))
     config = {"analysis_set": analysis_set.value} if analysis_set else {}
-    _run_job(home, manifest.release, config)
-    _say_where(home, manifest.release, protocol.name)
+    _run_job(home, found.release, config)
+    _say_where(home, found.release, protocol.name)
 
 
 def _run_job(home: "Home", release: str, config: dict[str, Any]) -> None:

@@ -28,6 +28,8 @@ ABOUT = {
     "quality.row_rules": "Every row rule with the number of its violations.",
     "quality.anonymity": "How many patients stand in groups smaller than the protocol wants, by all quasi-identifiers "
     "together and with each one left out (k-anonymity).",
+    "quality.source_counts": "What became of the source's own rows, by table: used, quarantined by the reader, or set "
+    "aside and why; they add up to the rows read.",
     "quality.anonymity_groups": "Every group of patients alike in all quasi-identifiers, with its size; protected.",
     "quality.input_files": "Every file that the release was read from, with its SHA-256.",
     "protocol.study": "Name, version and hash of the effective protocol, one row.",
@@ -69,7 +71,7 @@ def _take_in(study: Study) -> Iterator[Made]:
         if not study.home.snapshot_file(study.release.name, study.protocol.name).exists():
             Register(study.home).forget(study.release.name)  # a mended one may carry the name
         raise
-    if ingested.manifest.manifest_sha256 != study.release.manifest_sha256:
+    if ingested.inspection.content_sha256 != study.release.manifest_sha256:
         raise ReleaseError("the files of the release changed since it was registered; run: lss run RELEASE_DIR")
     begin_anew(study.warehouse)
     for name, frame in ingested.tables.items():

@@ -105,6 +105,12 @@ QUALITY: dict[str, Columns] = {
         "reason": "VARCHAR",
         "violations": "BIGINT",
     },
+    "quality.source_counts": {
+        "source_table": "VARCHAR",
+        "rows_read": "BIGINT",
+        "outcome": "VARCHAR",
+        "row_count": "BIGINT",
+    },
     "quality.input_files": dict.fromkeys(("table_name", "file", "sha256"), "VARCHAR"),
     "quality.anonymity": {
         "left_out": "VARCHAR",

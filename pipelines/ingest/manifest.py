@@ -164,7 +164,10 @@ class Manifest(Part):
             if "mapping" in self.redcap
             else []
         )
-        return listed + mapping
+        database = (
+            [("database", str(self.omop["database"]), str(self.omop.get("sha256")))] if "database" in self.omop else []
+        )
+        return listed + mapping + database
 
 
 def load_manifest(folder: Path) -> Manifest:

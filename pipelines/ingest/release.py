@@ -4,6 +4,7 @@ Nothing is written. First everything that can refuse the release (manifest, hash
 rows: patients, events (deaths must be known), treatments, assessments.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Inspection:
         warnings: as `quarantine`, for rows that carry on.
         anonymity: how many accepted patients share the protocol's quasi-identifiers (`anonymity.anonymity`).
         anonymity_groups: the groups of patients alike in all of them, the smallest first.
+        account: source_table, rows_read, outcome, row_count: what became of the source's own rows.
+        content_sha256: what tells this content from another under the same name.
     """
 
     release: str
@@ -44,6 +47,8 @@ class Inspection:
     warnings: pl.DataFrame
     anonymity: pl.DataFrame
     anonymity_groups: pl.DataFrame
+    account: pl.DataFrame
+    content_sha256: str
 
     @property
     def rows_quarantined(self) -> int:
@@ -71,8 +76,7 @@ def check_release(folder: Path, protocol: Protocol) -> Inspection:
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
     """
-    manifest, judged = _judged(Path(folder), protocol)
-    return _inspection(manifest, judged, protocol)
+    return _inspection(*_judged(Path(folder), protocol), protocol)
 
 
 def read_release(folder: Path, protocol: Protocol) -> Ingested:
@@ -81,15 +85,15 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     Returns:
         The frames `raw.release`, `raw.patients`, `raw.treatments`, `raw.assessments`, `raw.events`,
         `quality.quarantine`, `quality.ingest_counts`, `quality.row_rules`, `quality.anonymity`,
-        `quality.anonymity_groups` and `quality.input_files`.
+        `quality.anonymity_groups`, `quality.input_files` and `quality.source_counts`.
 
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
     """
     from pipelines.ingest.shape import hold_shape  # pandera's import would slow `lss check`
 
-    manifest, judged = _judged(Path(folder), protocol)
-    inspection = _inspection(manifest, judged, protocol)
+    manifest, source, judged = _judged(Path(folder), protocol)
+    inspection = _inspection(manifest, source, judged, protocol)
     raw = {
         f"raw.{name}": hold_shape(
             accepted.select(*table.column_names, _record_id(accepted.columns).alias(RECORD_ID)), table
@@ -103,7 +107,8 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
         "quality.row_rules": inspection.rules,
         "quality.anonymity": inspection.anonymity,
         "quality.anonymity_groups": inspection.anonymity_groups,
-        "quality.input_files": _input_files(manifest),
+        "quality.input_files": _input_files(manifest, source),
+        "quality.source_counts": inspection.account,
     }
     return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
 
@@ -143,7 +148,7 @@ def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series)
     return _Read(frame, pl.concat(refused))
 
 
-def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
+def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[str, Judged]]:
     """All four tables judged: patients first, then events, since deaths must be known for the rest."""
     manifest = load_manifest(folder)
     tables = contract(protocol)
@@ -175,10 +180,11 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judge
     asked = read("assessments", known["patient_id"])
     seen = context.with_death(in_context("assessments", asked), deaths)
     assessments = judged("assessments", asked, context.with_instrument(seen, protocol, tables["assessments"]))
-    return manifest, {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
+    by_name = {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
+    return manifest, source, by_name
 
 
-def _inspection(manifest: Manifest, judged: dict[str, Judged], protocol: Protocol) -> Inspection:
+def _inspection(manifest: Manifest, source: Source, judged: dict[str, Judged], protocol: Protocol) -> Inspection:
     accepted = (judged["patients"].accepted, judged["treatments"].accepted)
     known = known_of_patients(*accepted, contract(protocol)["treatments"], protocol)
     return Inspection(
@@ -189,7 +195,16 @@ def _inspection(manifest: Manifest, judged: dict[str, Judged], protocol: Protoco
         warnings=pl.concat(part.warnings for part in judged.values()),
         anonymity=anonymity(known, protocol),
         anonymity_groups=anonymity_groups(known, protocol),
+        account=source.account(),
+        content_sha256=_content_sha256(manifest, source),
     )
+
+
+def _content_sha256(manifest: Manifest, source: Source) -> str:
+    """The manifest's hash, since it names the hashes of all files; a database's content is hashed with it."""
+    if not source.content_sha256:
+        return manifest.manifest_sha256
+    return hashlib.sha256(f"{manifest.manifest_sha256} {source.content_sha256}".encode()).hexdigest()
 
 
 def _about(manifest: Manifest) -> pl.DataFrame:
@@ -200,6 +215,7 @@ def _about(manifest: Manifest) -> pl.DataFrame:
     )
 
 
-def _input_files(manifest: Manifest) -> pl.DataFrame:
-    """`quality.input_files`: one row for each file that was read."""
-    return pl.DataFrame(manifest.input_files, schema=["table_name", "file", "sha256"], orient="row")
+def _input_files(manifest: Manifest, source: Source) -> pl.DataFrame:
+    """`quality.input_files`: one row for each file that was read, and one for the content of a database."""
+    database = [(manifest.format, "database", source.content_sha256)] if source.content_sha256 else []
+    return pl.DataFrame([*manifest.input_files, *database], schema=["table_name", "file", "sha256"], orient="row")

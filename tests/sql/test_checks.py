@@ -35,6 +35,7 @@ DAMAGE = {
     "follow_up_end_known": "UPDATE staging.follow_up SET follow_up_end_day = NULL WHERE patient_id = 'B'",
     "follow_up_ends_after_enrolment": "UPDATE staging.follow_up SET follow_up_end_day = -1 WHERE patient_id = 'B'",
     "ingest_counts_reconcile": "UPDATE quality.ingest_counts SET rows_read = rows_read + 1",
+    "source_counts_reconcile": "UPDATE quality.source_counts SET row_count = row_count - 1",
     "moves_follow_each_other": "UPDATE analysis.transitions SET stop_days = stop_days + 1 WHERE to_state = 'mild'",
     "one_index_episode": "UPDATE outcomes.episodes SET is_index = FALSE",
     "pain_outcomes_cover_visits": "DELETE FROM outcomes.pain_outcomes",
@@ -72,6 +73,9 @@ def warehouse(ladder: Protocol, cohort_of: Callable[[Protocol], Any]) -> Warehou
     rows = [(name, count, count, 0) for name, count in counts]
     schema = {"table_name": pl.String, "rows_read": pl.Int64, "rows_accepted": pl.Int64, "rows_quarantined": pl.Int64}
     warehouse.write("quality.ingest_counts", pl.DataFrame(rows, schema, orient="row"))
+    told = [(name, count, "used", count) for name, count in counts]
+    schema = {"source_table": pl.String, "rows_read": pl.Int64, "outcome": pl.String, "row_count": pl.Int64}
+    warehouse.write("quality.source_counts", pl.DataFrame(told, schema, orient="row"))
     alike = {"left_out": "nothing", "action": ["warn", "block"], "patients": 9, "patients_below": 0}
     warehouse.write("quality.anonymity", pl.DataFrame(alike))
     change = {"before": "a", "after": "b", "quantity": "patients", "group": "", "verdict": "within"}

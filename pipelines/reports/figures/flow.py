@@ -60,6 +60,8 @@ def _left_out(ax: Axes, x: float, y: float, step: FlowStep) -> None:
 def _tiers(
     ax: Axes, ends: Sequence[tuple[str, int, Shown]], base: float, left: float, width: float, middle: float
 ) -> None:
+    if not ends:  # nobody was treated
+        return
     gap = 1.4
     wide = (width - gap * (len(ends) - 1)) / len(ends)
     centres = [left + k * (wide + gap) + wide / 2 for k in range(len(ends))]
