@@ -13,7 +13,7 @@ from dagster import AssetExecutionContext
 from pipelines.assets.errors import BlockingCheckFailed, StageError, plain_errors
 from pipelines.assets.parts import RELEASES, STAGE_TAG, Made, TableAsset, asset_key, step_name, tables_step
 from pipelines.assets.records import CHECKS, outdated
-from pipelines.assets.report_files import write_report
+from pipelines.assets.report_files import figure_words, write_report
 from pipelines.assets.study import STUDY, Study
 from pipelines.releases.diff import CHANGES
 from pipelines.releases.publish import publish
@@ -96,7 +96,9 @@ def _report() -> dg.AssetsDefinition:
         study: Study = getattr(context.resources, STUDY)
         with plain_errors("rendering the report"):
             paths = write_report(study.home, study.release.name, study.protocol.name)
-        return dg.MaterializeResult(metadata={name: dg.MetadataValue.path(str(path)) for name, path in paths.items()})
+            figure = figure_words(study.home, study.release.name, study.protocol.name)
+        metadata: dict[str, Any] = {name: dg.MetadataValue.path(str(path)) for name, path in paths.items()}
+        return dg.MaterializeResult(metadata=metadata | ({"figure": dg.MetadataValue.md(figure)} if figure else {}))
 
     return committee_report
 

@@ -1,5 +1,6 @@
 """The files of reports, from a published snapshot, and their delivery; without Dagster: commands start at once."""
 
+import base64
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ from pipelines.resources import code_version
 from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from pipelines.reports import Study
+    from pipelines.reports import Document, Study
     from pipelines.reports.suppression import Decisions
 
+FIGURE_FILE = "figure.svg"
 COMMITTEE_REPORT = "committee report"
 DATA_QUALITY_REPORT = "report on data quality"
 
@@ -39,8 +41,27 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     write_whole(paths["html"].parent / PRINTED_FILE, printed(study.gate.decisions))
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
+    _keep_figure(paths["html"].parent / FIGURE_FILE, document)
     write_receipt(home, release, protocol)
     return paths
+
+
+def _keep_figure(path: Path, document: "Document") -> None:
+    """Keep the first page's figure beside the report, where the UI finds it; it has passed the report's own gate."""
+    figure = document.summary.figure
+    if figure is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_whole(path, figure.panels[0].svg.encode())
+
+
+def figure_words(home: Home, release: str, protocol: str) -> str:
+    """The first page's figure as Markdown that holds the drawing itself; empty where there is none."""
+    path = home.report_folder(release, protocol) / FIGURE_FILE
+    if not path.exists():
+        return ""
+    drawing = base64.b64encode(path.read_bytes()).decode()
+    return f"![First page's figure of the committee report](data:image/svg+xml;base64,{drawing})"
 
 
 def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, is_protected: bool) -> list[str]:
