@@ -303,3 +303,61 @@ def test_random_intercept_matches_dev_07(reml: bool, key: str) -> None:
     for row, wanted in zip(fit.coefficients.to_dicts(), expected["fixed_satterthwaite"], strict=True):
         assert row["coef"] == pytest.approx(wanted["est"], rel=1e-4)
         assert row["std_error"] == pytest.approx(wanted["se"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "load", "fixed"),
+    [
+        ("fev", _fev, "RACE + SEX + FEV1_BL + ARMCD * AVISIT"),
+        ("fev_armonly", _fev, "ARMCD"),
+        ("fev_armsex", _fev, "ARMCD + SEX"),
+        ("orthodont", _orthodont, "Sex * vis"),
+    ],
+)
+def test_repeated_measures_match_every_fit_of_dev_08(key: str, load, fixed: str) -> None:
+    # The reference stopped short of the maximum (ours is never lower): 1e-3, absolute below 1, as its README allows.
+    table, columns, arm = load()
+    expected = _results("dev_08")[key]
+    fit = longitudinal.mmrm(table, *columns[:3], fixed)
+    assert fit.log_likelihood == pytest.approx(expected["loglik"], abs=1e-3)
+    assert fit.log_likelihood > expected["loglik"] - 1e-6
+    np.testing.assert_allclose(np.diag(fit.residual_covariance), np.diag(expected["covariance"]), rtol=1e-3)
+    for ours, theirs in (("coef", "est"), ("std_error", "se"), ("df", "df")):
+        np.testing.assert_allclose(
+            fit.coefficients[ours].sort(),
+            sorted(row[theirs] for row in expected["fixed_satterthwaite"]),
+            rtol=1e-3,
+            atol=1e-3,
+        )
+    by_visit = any(columns[1] in row for row in expected["contrasts_satterthwaite"])
+    for row in expected["contrasts_satterthwaite"] if by_visit else ():
+        group, reference = row["contrast"].split(" - ")
+        found = fit.contrasts(arm).filter(
+            pl.col("visit").cast(pl.String) == str(row[columns[1]]), group=group, reference=reference
+        )
+        ours = found.row(0, named=True)
+        for name, theirs in (("estimate", "estimate"), ("std_error", "SE"), ("df", "df"), ("ci_low", "lower.CL")):
+            assert ours[name] == pytest.approx(row[theirs], rel=1e-3, abs=1e-3), name
+
+
+def test_three_arms_of_lalonde_match_dev_06() -> None:
+    table = _table("MatchIt_lalonde.csv").with_columns(pl.col("race").cast(pl.Enum(["white", "black", "hispan"])))
+    expected = _results("dev_06")["lalonde_race"]
+    covariates = ["age", "educ", "married", "nodegree", "re74", "re75"]
+    for estimand in ("ate", "overlap"):
+        fit = propensity.weights(table, "race", covariates, estimand)
+        np.testing.assert_allclose(
+            fit.effective_sample_size["effective_sample_size"], list(expected["ess"][estimand].values()), rtol=1e-4
+        )
+        effects = propensity.effects(fit, table, "re78").filter(variance="weights fixed")
+        for row in expected["effect"][estimand]["contrasts"]:
+            ours = effects.filter(group=row["b"], reference=row["a"])
+            assert ours["estimate"].item() == pytest.approx(row["diff_b_minus_a"], rel=1e-3)
+            assert ours["std_error"].item() * np.sqrt(614 / 613) == pytest.approx(row["se"], rel=1e-4)
+    for target in ("white", "black", "hispan"):
+        fit = propensity.weights(table, "race", covariates, "att", target)
+        np.testing.assert_allclose(
+            fit.effective_sample_size["effective_sample_size"],
+            list(expected["ess"][f"att_{target}"].values()),
+            rtol=1e-4,
+        )
