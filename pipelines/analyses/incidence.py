@@ -161,4 +161,6 @@ def _without_events(rows: pl.DataFrame, tier: str, reason: str, **values: str) -
     """One row at time 0 that says why a tier has no curve, with the number who could have had the event."""
     subjects = rows.filter(pl.col("tier").cast(pl.String) == tier).height
     labels: Mapping[str, object] = {"tier": tier, "time_days": 0.0, "at_risk": float(subjects), "events": 0.0, **values}
-    return pl.DataFrame([{**labels, "subjects_at_risk": subjects, "status": NOT_ESTIMABLE, "reason": reason}])
+    row = {**labels, "estimate": None, "std_error": None, "subjects_at_risk": subjects}
+    numbers = {"estimate": pl.Float64, "std_error": pl.Float64}  # named, since none of the arms may have a curve
+    return pl.DataFrame([row | {"status": NOT_ESTIMABLE, "reason": reason}], schema_overrides=numbers)

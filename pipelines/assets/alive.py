@@ -14,7 +14,12 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pipelines.releases import Home
 from pipelines.releases.locks import hold, is_held
 
-_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,  # killed between its entry in the history and its first step
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _YOUNG_S = 5
 _held_here: set[str] = set()
 
@@ -50,7 +55,16 @@ def fail_dead_runs(instance: DagsterInstance, home: Home, release: str) -> list[
     dead = [run for run in instance.get_runs(filters=unfinished) if _has_died(home, run.run_id)]
     for run in dead:
         _fail(instance, home, run)
+    _forget_runs_without_entry(instance, home)
     return dead
+
+
+def _forget_runs_without_entry(instance: DagsterInstance, home: Home) -> None:
+    """Remove the lock files of runs that were killed before they stood in the history."""
+    for path in home.lock_file("run-any").parent.glob("run-*.lock"):
+        run_id = path.stem.removeprefix("run-")
+        if _has_died(home, run_id) and not instance.has_run(run_id):
+            path.unlink(missing_ok=True)
 
 
 def _fail(instance: DagsterInstance, home: Home, run: DagsterRun) -> None:

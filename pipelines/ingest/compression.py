@@ -10,7 +10,7 @@ from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.scanners import identifier_in_name
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-LARGEST_RATIO = 200  # text of such tables packs to a tenth or twentieth of its size
+LARGEST_RATIO = 60  # text of such tables packs to a tenth or twentieth of its size
 _ALWAYS_ALLOWED = 50_000_000
 _CHUNK = 1 << 24
 # RFC 1952: flags of a gzip header, and where its optional fields begin.

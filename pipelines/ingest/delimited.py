@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.ingest.encoding import utf8_text
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.tables import LINE, FileTable, file_table
+from pipelines.ingest.tables import LINE, FileTable, file_table, refuse_repeated
 
 _DELIMITERS = ",;\t|"
 _UNUSED = "\x1f"  # a control character that no text file holds: it keeps polars from splitting the lines
@@ -77,11 +77,7 @@ def _header_names(header: str, dialect: _Dialect, file: str) -> list[str]:
     names = [name.strip() for name in next(csv.reader([header], delimiter=dialect.delimiter, quotechar=dialect.quote))]
     if not all(names):
         raise ReleaseRefused(f"{file} has a column without a name in place {names.index('') + 1}; name it or remove it")
-    if len(set(names)) < len(names):
-        place = next(place for place, name in enumerate(names, 1) if names.index(name) < place - 1)
-        raise ReleaseRefused(
-            f"{file} gives the column in place {place} a name that an earlier one has; keep one of them"
-        )
+    refuse_repeated(names, file)
     return names
 
 

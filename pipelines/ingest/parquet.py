@@ -12,7 +12,7 @@ from pipelines.ingest.compression import largest_size
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.headers import shown_column
 from pipelines.ingest.scanners import identifier_in_name
-from pipelines.ingest.tables import FileTable, file_table
+from pipelines.ingest.tables import FileTable, file_table, refuse_repeated
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -38,6 +38,7 @@ def read_parquet(data: bytes, file: str, are_dates_allowed: bool = False) -> Fil
 
     try:
         source = pq.ParquetFile(pa.BufferReader(data))
+        refuse_repeated(source.schema_arrow.names, file)
         _refuse_notes(source, file)
         columns = pa.schema([(name, source.schema_arrow.field(name).type) for name in source.schema_arrow.names])
         schema = pl.DataFrame(columns.empty_table()).schema

@@ -15,6 +15,7 @@ from pipelines.ingest import context, guard
 from pipelines.ingest.anonymity import anonymity, anonymity_groups, known_of_patients
 from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import Table, contract, require_columns
+from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import in_seconds, typed
 from pipelines.ingest.quarantine import Judged, judge, refused_places
@@ -150,6 +151,15 @@ def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series)
 
 def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[str, Judged]]:
     """All four tables judged: patients first, then events, since deaths must be known for the rest."""
+    try:
+        return _judged_in_order(folder, protocol)
+    except MemoryError:
+        raise ReleaseRefused(
+            "the release does not fit into the memory of this machine; read it on a larger one, or hand over less at once"
+        ) from None
+
+
+def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
     manifest = load_manifest(folder)
     tables = contract(protocol)
     source = open_source(folder, manifest, protocol)

@@ -59,6 +59,21 @@ def file_table(file: str, frame: pl.DataFrame, lines: pl.Series, broken_lines: t
     return FileTable(file, frame.with_columns(lines.cast(pl.Int64).alias(LINE)), broken_lines)
 
 
+def refuse_repeated(names: list[str], file: str) -> None:
+    """Refuse a header that gives a name twice.
+
+    Raises:
+        ReleaseRefused: it does; the message names the place, since a name may be a value that slipped there.
+    """
+    seen: set[str] = set()
+    for place, name in enumerate(names, 1):
+        if name in seen:
+            raise ReleaseRefused(
+                f"{file} gives the column in place {place} a name that an earlier one has; keep one of them"
+            )
+        seen.add(name)
+
+
 def with_plain_text(file: FileTable) -> FileTable:
     """The file with its text fields bared of surrounding blanks, and empty fields as nulls."""
     text = pl.col(pl.String).str.strip_chars()

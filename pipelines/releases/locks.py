@@ -5,9 +5,11 @@ the lock is taken.
 """
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
@@ -21,7 +23,20 @@ def hold(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None
             if on_wait:
                 on_wait()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        is_ours = _stands(path, file)
+        if is_ours:
+            yield
+    if not is_ours:  # removed between opening and locking, as the lock of a dead run
+        with hold(path, on_wait):
+            yield
+
+
+def _stands(path: Path, file: TextIO) -> bool:
+    """Whether the name still stands for the file that was opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:

@@ -70,3 +70,11 @@ def test_a_tier_without_events_says_so_instead_of_drawing_a_curve(protocol: Prot
     curves = incidence_curves(rows.with_columns(pl.col("tier").cast(pl.Enum(["esi", "mild"]))), protocol)
     silent = curves.filter((pl.col("tier") == "mild") & (pl.col("cause") == "event"))
     assert silent.select("status", "at_risk", "estimate").rows() == [("not estimable", 2.0, None)]
+
+
+def test_a_contrast_without_any_event_is_not_estimable(protocol: Protocol) -> None:
+    quiet = pl.concat([_arm("esi", [100, 100], [0, 0]), _arm("mild", [100, 100], [0, 0])])
+    quiet = quiet.with_columns(pl.col("tier").cast(pl.Enum(["esi", "mild"])))
+    contrast = next(c for c in protocol.contrasts if c.name == "mild_vs_esi")
+    row = incidence_difference(incidence_curves(quiet, protocol), contrast, 50).row(0, named=True)
+    assert (row["status"], row["reason"]) == ("not estimable", "no event before 50 days in mild, esi")

@@ -136,7 +136,7 @@ def test_a_damaged_archive_is_refused(release, protocol: Protocol, data: bytes) 
 
 def test_a_decompression_bomb_is_refused(release, protocol: Protocol) -> None:
     hand_over(release, "events", {"events.csv.gz": gzip.compress(bytes(300_000_000))}, rows=2)
-    with pytest.raises(ReleaseRefused, match=r"^events\.csv\.gz unpacks to more than 200 times its size"):
+    with pytest.raises(ReleaseRefused, match=r"^events\.csv\.gz unpacks to more than 60 times its size"):
         check_release(release.folder, protocol)
 
 

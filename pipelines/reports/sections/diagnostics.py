@@ -117,7 +117,7 @@ def _balance_table(study: Study, diagnostics: pl.DataFrame) -> list[Table]:
         cells = [_largest(mine.filter(pl.col("weighting") == w)) for w in ("unweighted", "overlap")]
         size = diagnostics.filter(
             (pl.col("contrast") == contrast.name) & pl.col("check").str.starts_with("effective sample size")
-        )["value"]
+        )["value"].drop_nulls()
         rows.append(Row((study.versus(contrast), *cells, _whole(study, float(size[0]) if len(size) else None))))
     limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
     return [
