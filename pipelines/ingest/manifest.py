@@ -19,6 +19,8 @@ from pipelines.ingest.scanners import identifier_in_name, kind_of_identifier
 
 MANIFEST = "manifest.toml"
 _MAXIMUM_MANIFEST_BYTES = 1_000_000
+_DEEPEST_KEY = 20  # points in one key; the reader of TOML takes minutes over a key of a hundred thousand
+_TOML_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Mode = Literal["safe_harbor", "limited_data_set", "expert_determination", "synthetic"]
@@ -187,7 +189,9 @@ def load_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > _MAXIMUM_MANIFEST_BYTES:
             raise ReleaseRefused(f"{MANIFEST} is larger than a megabyte; a manifest only names files")
         data = path.read_bytes()
-        content = tomllib.loads(data.decode("utf-8-sig"))
+        content = _parsed(data.decode("utf-8-sig"))
+    except ReleaseRefused:
+        raise
     except OSError:
         raise ReleaseRefused(f"{MANIFEST} cannot be read; check who may read it") from None
     except UnicodeDecodeError:
@@ -202,6 +206,13 @@ def load_manifest(folder: Path) -> Manifest:
         raise ReleaseRefused(_sentence(error)) from None
     manifest._file_sha256 = hashlib.sha256(data).hexdigest()
     return manifest
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    bare = _TOML_STRING.sub("", text)
+    if any(line.partition("#")[0].count(".") > _DEEPEST_KEY for line in bare.splitlines()):
+        raise ReleaseRefused(f"{MANIFEST} has a key of too many parts; a manifest only names files")
+    return tomllib.loads(text)
 
 
 def read_file(folder: Path, file: str, sha256: str) -> bytes:

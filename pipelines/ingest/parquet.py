@@ -15,6 +15,7 @@ from pipelines.ingest.scanners import identifier_in_name
 from pipelines.ingest.tables import FileTable, file_table, refuse_repeated
 
 if TYPE_CHECKING:
+    from pyarrow import Schema
     from pyarrow.parquet import ParquetFile
 
 # What pandas, Arrow, R, Spark, Avro and DuckDB note about the types of their columns.
@@ -38,9 +39,10 @@ def read_parquet(data: bytes, file: str, are_dates_allowed: bool = False) -> Fil
 
     try:
         source = pq.ParquetFile(pa.BufferReader(data))
-        refuse_repeated(source.schema_arrow.names, file)
-        _refuse_notes(source, file)
-        columns = pa.schema([(name, source.schema_arrow.field(name).type) for name in source.schema_arrow.names])
+        given = source.schema_arrow  # made anew each time it is asked for
+        refuse_repeated(given.names, file)
+        _refuse_notes(source, given, file)
+        columns = pa.schema([(name, given.field(name).type) for name in given.names])
         schema = pl.DataFrame(columns.empty_table()).schema
         _refuse_types(schema, file, are_dates_allowed)
         groups = [source.metadata.row_group(i) for i in range(source.metadata.num_row_groups)]
@@ -59,11 +61,11 @@ def read_parquet(data: bytes, file: str, are_dates_allowed: bool = False) -> Fil
     return file_table(file, frame, pl.int_range(FIRST_LINE, FIRST_LINE + frame.height, eager=True))
 
 
-def _refuse_notes(source: "ParquetFile", file: str) -> None:
+def _refuse_notes(source: "ParquetFile", given: "Schema", file: str) -> None:
     """Metadata of the file and its columns: a side channel for what no column may hold."""
     parts = [
         source.metadata.metadata,
-        *(source.schema_arrow.field(name).metadata for name in source.schema_arrow.names),
+        *(given.field(name).metadata for name in given.names),
     ]
     notes = {key: text for part in parts for key, text in (part or {}).items()}
     told = [text.decode("utf-8", "replace") for key, text in notes.items() if key != b"ARROW:schema"]
@@ -75,10 +77,11 @@ def _refuse_notes(source: "ParquetFile", file: str) -> None:
 
 def _refuse_types(schema: pl.Schema, file: str, are_dates_allowed: bool) -> None:
     for name, dtype in schema.items():
-        shown = shown_column(name, list(schema))
         if dtype.is_temporal() and not are_dates_allowed:
+            shown = shown_column(name, list(schema))
             raise ReleaseRefused(
                 f"{file} has dates in {shown}; give days counted from enrolment, no calendar date may stay"
             )
         if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+            shown = shown_column(name, list(schema))
             raise ReleaseRefused(f"{file} has lists, records or bytes in {shown}; write plain text or numbers")

@@ -155,7 +155,8 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[st
         return _judged_in_order(folder, protocol)
     except MemoryError:
         raise ReleaseRefused(
-            "the release does not fit into the memory of this machine; read it on a larger one, or hand over less at once"
+            "the release does not fit into the memory of this machine; "
+            "read it on a larger one, or hand over less at once"
         ) from None
 
 

@@ -134,7 +134,7 @@ def test_the_command_accepts_or_refuses_and_writes_nowhere_else(clean, tmp_path:
     assert [verdict for verdict in verdicts if verdict.outcome == "broken"] == []
 
 
-# ------------------------------------------------------------------------------------------------ the harness would notice
+# ------------------------------------------------------------------------------------------- the harness would notice
 
 
 def test_the_same_seed_makes_the_same_release_and_another_number_another(clean, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ ABOUT = {
     "data_use_agreement": '""',
 }
 UNSIGNED = 0.1  # the share of damaged files whose hashes stay those of the files before
-_LEVELS = (("rows", 45), ("plain", 20), ("packed", 10), ("manifest", 25))
+_LEVELS = {"rows": 45, "plain": 20, "packed": 10, "manifest": 25}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def make_case(folder: Path, tables: dict[str, Rows], seed: int, number: int) -> 
         number: of the case in it.
     """
     draft = new_draft(random.Random(f"{seed}:{number}"), tables, ABOUT)
-    levels = draft.random.choices(*zip(*_LEVELS, strict=True), k=draft.random.choice((1, 1, 1, 2, 3)))
+    levels = draft.random.choices(list(_LEVELS), list(_LEVELS.values()), k=draft.random.choice((1, 1, 1, 2, 3)))
     done: list[str] = []
 
     def spoil(level: str, ways: Sequence[Callable[[Draft], None]]) -> None:

@@ -29,7 +29,9 @@ def content(snapshot: Path) -> Content:
         for table in listed["name"]:
             frame = warehouse.read(table)
             for column in frame.columns:
-                hashes = frame[column].cast(pl.String, strict=False) if frame[column].dtype.is_nested() else frame[column]
+                hashes = (
+                    frame[column].cast(pl.String, strict=False) if frame[column].dtype.is_nested() else frame[column]
+                )
                 digest = hashlib.sha256(hashes.hash(seed=0).sort().to_numpy().tobytes())
                 found[f"{table}.{column}"] = f"{frame.height}:{digest.hexdigest()}"
     return found

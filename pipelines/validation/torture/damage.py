@@ -30,7 +30,10 @@ def flip_the_beginning(draft: Draft) -> None:
 
 def flip_the_end(draft: Draft) -> None:
     """Bytes of the last row, or of a Parquet file's footer, become others."""
-    _damage(draft, lambda data: _flipped(draft, data, range(max(0, len(data) - 2000), len(data)), draft.random.choice((1, 4))))
+    _damage(
+        draft,
+        lambda data: _flipped(draft, data, range(max(0, len(data) - 2000), len(data)), draft.random.choice((1, 4))),
+    )
 
 
 def truncate(draft: Draft) -> None:
@@ -61,9 +64,29 @@ def blank_out(draft: Draft) -> None:
 def put_in(draft: Draft) -> None:
     """Bytes that do not belong there: NUL, controls, marks of other encodings, quotation marks, line ends."""
     pieces = (
-        b"\x00", b"\x1a", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe9",
-        b'"', b'""', b"'", b"\r", b"\n\n", b"\x1e", b"\x1f", b"\x0c", b"\x85", b"\xe2\x80\xa8", b"\\", b"PAR1", b"\x00" * 65536,
-    )  # fmt: skip
+        b"\x00",
+        b"\x1a",
+        b"\xff\xfe",
+        b"\xfe\xff",
+        b"\xef\xbb\xbf",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe9",
+        b'"',
+        b'""',
+        b"'",
+        b"\r",
+        b"\n\n",
+        b"\x1e",
+        b"\x1f",
+        b"\x0c",
+        b"\x85",
+        b"\xe2\x80\xa8",
+        b"\\",
+        b"PAR1",
+        b"\x00" * 65536,
+    )
 
     def spoil(data: bytes) -> bytes:
         for _ in range(draft.random.choice((1, 1, 10))):
@@ -87,7 +110,9 @@ def mix_encodings(draft: Draft) -> None:
 
 def line_ends(draft: Draft) -> None:
     """Line ends of other systems."""
-    _damage(draft, lambda data: data.replace(b"\n", draft.random.choice((b"\r\n", b"\r", b"\n\r", b"\n\n", b"\x0b", b""))))
+    _damage(
+        draft, lambda data: data.replace(b"\n", draft.random.choice((b"\r\n", b"\r", b"\n\r", b"\n\n", b"\x0b", b"")))
+    )
 
 
 def many_rows(draft: Draft) -> None:
@@ -101,13 +126,21 @@ def another_format(draft: Draft) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as written:
         written.writestr(f"../../{SENTINEL}.csv", draft.files[name])
-    others = (archive.getvalue(), b"%PDF-1.7\n", b"SQLite format 3\x00" + bytes(4096), packed(draft.files[name], "gz"), b"{}")
+    others = (
+        archive.getvalue(),
+        b"%PDF-1.7\n",
+        b"SQLite format 3\x00" + bytes(4096),
+        packed(draft.files[name], "gz"),
+        b"{}",
+    )
     draft.files[name] = draft.random.choice(others)
 
 
 def gzip_bomb(draft: Draft) -> None:
     """A small file that unpacks to gigabytes: one member after another, or a bomb of bombs."""
-    member = gzip.compress(draft.random.choice((bytes(16 * MEGABYTE), b"a,b\n" * (4 * MEGABYTE), b'"' * (16 * MEGABYTE))), 1, mtime=0)
+    member = gzip.compress(
+        draft.random.choice((bytes(16 * MEGABYTE), b"a,b\n" * (4 * MEGABYTE), b'"' * (16 * MEGABYTE))), 1, mtime=0
+    )
     bomb = member * draft.random.choice((20, 400))
     _replace(draft, ".csv.gz", gzip.compress(bomb, 1, mtime=0) if draft.random.random() < 0.2 else bomb)
 
@@ -122,7 +155,14 @@ def zstd_bomb(draft: Draft) -> None:
 def deflate_claims(draft: Draft) -> None:
     """A gzip file with a wrong checksum, length or header."""
     data = gzip.compress(draft.files[draft.file()], mtime=0)
-    lies = (data[:-8] + bytes(8), data[:-4] + b"\xff" * 4, data[:3] + b"\xff" + data[4:], data[:10], data + b"rest", zlib.compress(data))
+    lies = (
+        data[:-8] + bytes(8),
+        data[:-4] + b"\xff" * 4,
+        data[:3] + b"\xff" + data[4:],
+        data[:10],
+        data + b"rest",
+        zlib.compress(data),
+    )
     _replace(draft, ".csv.gz", draft.random.choice(lies))
 
 
@@ -137,24 +177,37 @@ def parquet_bomb(draft: Draft) -> None:
 def parquet_types(draft: Draft) -> None:
     """Columns of types that no release has."""
     odd = (
-        pa.array([{"a": 1}]), pa.array([[1, 2]]), pa.array([b"\xff\xfe"]), pa.array([10**30], pa.decimal128(38)), pa.nulls(1),
-        pa.array([1], pa.timestamp("ns")), pa.array([1], pa.duration("s")), pa.array([2**64 - 1], pa.uint64()),
-        pa.array([float("nan")], pa.float32()), pa.array([1.5], pa.float16()), pa.array([SENTINEL]).dictionary_encode(),
-        pa.array([SENTINEL], pa.large_string()), pa.array([SENTINEL], pa.string_view()), pa.array([1], pa.time64("us")),
-        pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())), pa.array([b"0123456789abcdef"], pa.binary(16)),
-    )  # fmt: skip
+        pa.array([{"a": 1}]),
+        pa.array([[1, 2]]),
+        pa.array([b"\xff\xfe"]),
+        pa.array([10**30], pa.decimal128(38)),
+        pa.nulls(1),
+        pa.array([1], pa.timestamp("ns")),
+        pa.array([1], pa.duration("s")),
+        pa.array([2**64 - 1], pa.uint64()),
+        pa.array([float("nan")], pa.float32()),
+        pa.array([1.5], pa.float16()),
+        pa.array([SENTINEL]).dictionary_encode(),
+        pa.array([SENTINEL], pa.large_string()),
+        pa.array([SENTINEL], pa.string_view()),
+        pa.array([1], pa.time64("us")),
+        pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())),
+        pa.array([b"0123456789abcdef"], pa.binary(16)),
+    )
     name = draft.file()
     if not name.endswith(".parquet"):
         return _replace(draft, ".parquet", _written(pa.table({"patient_id": draft.random.choice(odd)})))
     table = pq.read_table(pa.BufferReader(draft.files[name]))
     values = draft.random.choice(odd)
     column = pa.chunked_array([values] * table.num_rows, values.type)
-    draft.files[name] = _written(table.set_column(draft.random.randrange(table.num_columns), draft.random.choice(table.column_names), column))
+    draft.files[name] = _written(
+        table.set_column(draft.random.randrange(table.num_columns), draft.random.choice(table.column_names), column)
+    )
     return None
 
 
 def parquet_structure(draft: Draft) -> None:
-    """Lies in a Parquet footer: its length, magic, row counts, offsets; no columns, no rows, many groups, huge metadata."""
+    """Lies in a Parquet footer: length, magic, offsets; no columns, no rows, many groups, huge metadata."""
     name = draft.file()
     if not name.endswith(".parquet"):
         return
@@ -164,7 +217,11 @@ def parquet_structure(draft: Draft) -> None:
     footer = range(len(data) - 8 - length, len(data) - 8)
     with_notes = table.replace_schema_metadata({b"note": SENTINEL.encode() * 100_000, b"ARROW:schema": b"AAAA"})
     lies = (
-        lambda: data[:-8] + struct.pack("<I", draft.random.choice((0, 1, length - 1, length + 1, 2**31 - 1, 2**32 - 1))) + data[-4:],
+        lambda: (
+            data[:-8]
+            + struct.pack("<I", draft.random.choice((0, 1, length - 1, length + 1, 2**31 - 1, 2**32 - 1)))
+            + data[-4:]
+        ),
         lambda: b"PARE" + data[4:-4] + b"PARE",
         lambda: data[-8 - length :],
         lambda: data[:4] + data[-8 - length :],
@@ -180,12 +237,30 @@ def parquet_structure(draft: Draft) -> None:
 
 
 PLAIN: tuple[Callable[[Draft], None], ...] = (
-    flip_bytes, flip_the_beginning, flip_the_end, truncate, cut_out, blank_out, put_in, mix_encodings, line_ends, many_rows,
-    parquet_types, parquet_structure, parquet_structure,
-)  # fmt: skip
+    flip_bytes,
+    flip_the_beginning,
+    flip_the_end,
+    truncate,
+    cut_out,
+    blank_out,
+    put_in,
+    mix_encodings,
+    line_ends,
+    many_rows,
+    parquet_types,
+    parquet_structure,
+    parquet_structure,
+)
 PACKED: tuple[Callable[[Draft], None], ...] = (
-    flip_bytes, flip_the_beginning, truncate, another_format, gzip_bomb, zstd_bomb, deflate_claims, parquet_bomb,
-)  # fmt: skip
+    flip_bytes,
+    flip_the_beginning,
+    truncate,
+    another_format,
+    gzip_bomb,
+    zstd_bomb,
+    deflate_claims,
+    parquet_bomb,
+)
 
 
 def _damage(draft: Draft, spoil: Callable[[bytes], bytes]) -> None:

@@ -5,17 +5,17 @@ files takes the place of the full disk, and folders without the right to write t
 """
 
 import os
-import resource
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipelines.validation.torture.content import content, remains
-from pipelines.validation.torture.world import VARIANTS, Ended, World, kill
+from pipelines.validation.torture.world import VARIANTS, Ended, World, kill, start_command
 
 FREE_MEGABYTES = (0, 0.1, 0.5, 1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32)
 _FILE_LIMITS = (2_000, 30_000, 150_000, 600_000, 3_000_000, 9_000_000)
@@ -67,10 +67,9 @@ def torture_by_disk(world: World, free: tuple[float, ...] = FREE_MEGABYTES) -> I
 def torture_by_file_size(world: World) -> Iterator[Trouble]:
     """In place of the full disk: no file may grow past a limit."""
     yield _must_publish(world, VARIANTS[0], "no limit")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     for limit in _FILE_LIMITS:
-        with _limited(world, limit, before[1]) as limited:
-            yield _must_leave(limited, VARIANTS[1], f"files up to {limit:,} bytes", may_succeed=True)
+        limited = replace(world, start=partial(start_command, file_bytes=limit))
+        yield _must_leave(limited, VARIANTS[1], f"files up to {limit:,} bytes", may_succeed=True)
     yield _must_publish(world, VARIANTS[1], "no limit again")
 
 
@@ -115,7 +114,9 @@ def _vanishing_under_way(world: World) -> Trouble:
         aside.rename(world.release_folder)
     said = (world.folder / "said.err").read_text()
     ended = Ended(code, "", said, 0.0)
-    return Trouble("folder gone under way", code, said.strip(), _fault(ended, before == content(world.snapshot), may_succeed=False))
+    return Trouble(
+        "folder gone under way", code, said.strip(), _fault(ended, before == content(world.snapshot), may_succeed=False)
+    )
 
 
 def _must_publish(world: World, variant: str, kind: str) -> Trouble:

@@ -147,7 +147,7 @@ def _parquet(rows: Rows) -> bytes:
 
 def _typed(texts: list[str]) -> pl.Series:
     series = pl.Series([text.encode("utf-8", "replace").decode() or None for text in texts], dtype=pl.String)
-    if set(series.drop_nulls()) <= {"true", "false"}:
+    if series.drop_nulls().is_in(["true", "false"]).all():
         return series == "true"
     for dtype in (pl.Int64, pl.Float64):
         cast = series.cast(dtype, strict=False)

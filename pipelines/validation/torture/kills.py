@@ -82,7 +82,9 @@ def _learn(world: World) -> Known:
         lasted.append(time.monotonic() - begun)
         found[variant].append(content(world.snapshot))
     columns = set.intersection(*(lasting(versions) for versions in found.values()))
-    known = Known({variant: versions[0] for variant, versions in found.items()}, columns, median(lasted), median(published))
+    known = Known(
+        {variant: versions[0] for variant, versions in found.items()}, columns, median(lasted), median(published)
+    )
     if known.versions[VARIANTS[0]] == known.versions[VARIANTS[1]] or len(columns) < len(found[VARIANTS[0]][0]) / 2:
         raise RuntimeError("the two protocols cannot be told apart")
     return known
@@ -137,7 +139,7 @@ def _complete(world: World, known: Known, number: int) -> Kill:
     return Kill(number, "complete", ended.seconds, "", "after", "; ".join(faults))
 
 
-# ------------------------------------------------------------------------------------------------ publishing from outside
+# -------------------------------------------------------------------------------------------- publishing from outside
 
 
 def _is_publishing(world: World) -> bool:

@@ -12,19 +12,75 @@ from pathlib import Path
 from pipelines.validation.torture.drafts import SENTINEL, Draft
 
 NAMES = (
-    "../patients.csv", "/etc/passwd", "../../../../etc/shadow", "C:\\\\patients.csv", "..\\\\patients.csv", "./patients.csv", ".",
-    "..", "", " ", "patients.csv/", "a/../patients.csv", "%2e%2e/patients.csv", "file:///etc/passwd", "http://127.0.0.1/x.csv",
-    "s3://bucket/x.csv", "~/.ssh/id_rsa", "/dev/zero", "/proc/self/environ", "patients.csv\\u0000.parquet", "p\\u202e.csv",
-    "*.csv", "'; DROP TABLE patients; --", "x" * 300, "-rf", "CON", "patients.csv::$DATA", "\\u0440atients.csv", "manifest.toml",
-)  # fmt: skip
+    "../patients.csv",
+    "/etc/passwd",
+    "../../../../etc/shadow",
+    "C:\\\\patients.csv",
+    "..\\\\patients.csv",
+    "./patients.csv",
+    ".",
+    "..",
+    "",
+    " ",
+    "patients.csv/",
+    "a/../patients.csv",
+    "%2e%2e/patients.csv",
+    "file:///etc/passwd",
+    "http://127.0.0.1/x.csv",
+    "s3://bucket/x.csv",
+    "~/.ssh/id_rsa",
+    "/dev/zero",
+    "/proc/self/environ",
+    "patients.csv\\u0000.parquet",
+    "p\\u202e.csv",
+    "*.csv",
+    "'; DROP TABLE patients; --",
+    "x" * 300,
+    "-rf",
+    "CON",
+    "patients.csv::$DATA",
+    "\\u0440atients.csv",
+    "manifest.toml",
+)
 RELEASES = (
-    "../up", "/root", "", "a b", "x" * 61, "'; DROP TABLE raw.patients; --", "..", ".", "a/b", "a\\nb", "\\u0000", "ｆｕｌｌ",
-    "CON", "release.lock", "archive", f"{SENTINEL} 1950-03-04", "-rf", "$(id)", "a..b",
-)  # fmt: skip
+    "../up",
+    "/root",
+    "",
+    "a b",
+    "x" * 61,
+    "'; DROP TABLE raw.patients; --",
+    "..",
+    ".",
+    "a/b",
+    "a\\nb",
+    "\\u0000",
+    "ｆｕｌｌ",
+    "CON",
+    "release.lock",
+    "archive",
+    f"{SENTINEL} 1950-03-04",
+    "-rf",
+    "$(id)",
+    "a..b",
+)
 VALUES = (
-    "-1", "1e3", "99999999999999999999999999", "9223372036854775808", "3.7", "true", '"40"', "[]", "{}", "1979-05-27", "nan", "inf",
-    '""', "0x28", "[[[[]]]]", "0",
-)  # fmt: skip
+    "-1",
+    "1e3",
+    "99999999999999999999999999",
+    "9223372036854775808",
+    "3.7",
+    "true",
+    '"40"',
+    "[]",
+    "{}",
+    "1979-05-27",
+    "nan",
+    "inf",
+    '""',
+    "0x28",
+    "[[[[]]]]",
+    "0",
+)
 
 
 def file_name(draft: Draft) -> None:
@@ -47,7 +103,16 @@ def some_value(draft: Draft) -> None:
 def some_words(draft: Draft) -> None:
     """What a release says about itself holds an identifier, a command or a megabyte."""
     key = draft.random.choice(("source", "linkage", "data_use_agreement"))
-    words = (f"Mr {SENTINEL} Smith 555-12-3456", "<b>x</b>", "x" * 900_000, "\\u0000", "\\u202e", "a\\nb", "'; DROP TABLE x; --", "")
+    words = (
+        f"Mr {SENTINEL} Smith 555-12-3456",
+        "<b>x</b>",
+        "x" * 900_000,
+        "\\u0000",
+        "\\u202e",
+        "a\\nb",
+        "'; DROP TABLE x; --",
+        "",
+    )
     _sub(draft, rf"(?m)^{key} = .*", f'{key} = "{draft.random.choice(words)}"')
 
 
@@ -107,25 +172,55 @@ def other_bytes(draft: Draft) -> None:
     """The manifest itself is damaged, empty, in another encoding or enormous."""
     text = draft.manifest.decode()
     place = draft.random.randrange(len(draft.manifest))
-    draft.manifest = draft.random.choice((
-        b"", text.encode("utf-16"), text.encode("utf-8-sig"), text.replace("\n", "\r\n").encode(), draft.manifest[:place],
-        draft.manifest[:place] + b"\x00" + draft.manifest[place:], draft.manifest[:place] + b"\xff" + draft.manifest[place:],
-        draft.manifest + b"# " + b"x" * 2_000_000, bytes(1000),
-    ))  # fmt: skip
+    draft.manifest = draft.random.choice(
+        (
+            b"",
+            text.encode("utf-16"),
+            text.encode("utf-8-sig"),
+            text.replace("\n", "\r\n").encode(),
+            draft.manifest[:place],
+            draft.manifest[:place] + b"\x00" + draft.manifest[place:],
+            draft.manifest[:place] + b"\xff" + draft.manifest[place:],
+            draft.manifest + b"# " + b"x" * 2_000_000,
+            bytes(1000),
+        )
+    )
 
 
 def no_plain_file(draft: Draft) -> None:
     """A file is a link, a pipe, a device, a socket, a folder, empty of rights or not there."""
     name = draft.random.choice((draft.file(), draft.file(), draft.file(), "manifest.toml"))
-    kinds = (_link("/etc/passwd"), _link("/dev/zero"), _link("gone"), _link(name), _pipe, _socket, _folder, _device, _gone)
+    kinds = (
+        _link("/etc/passwd"),
+        _link("/dev/zero"),
+        _link("gone"),
+        _link(name),
+        _pipe,
+        _socket,
+        _folder,
+        _device,
+        _gone,
+    )
     change = draft.random.choice(kinds)
     draft.afterwards.append(lambda folder: change(folder / name))
 
 
 LIES: tuple[Callable[[Draft], None], ...] = (
-    file_name, file_name, release_name, some_value, some_words, mode, nested, lose_a_line, swap_tables, many_files, other_hash,
-    other_bytes, no_plain_file, no_plain_file,
-)  # fmt: skip
+    file_name,
+    file_name,
+    release_name,
+    some_value,
+    some_words,
+    mode,
+    nested,
+    lose_a_line,
+    swap_tables,
+    many_files,
+    other_hash,
+    other_bytes,
+    no_plain_file,
+    no_plain_file,
+)
 
 
 def _sub(draft: Draft, pattern: str, by: str | Callable[[re.Match[str]], str]) -> None:
@@ -139,7 +234,11 @@ def _sub(draft: Draft, pattern: str, by: str | Callable[[re.Match[str]], str]) -
 
 
 def _link(target: str) -> Callable[[Path], None]:
-    return lambda path: (path.unlink(), path.symlink_to(target))[1]
+    def change(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return change
 
 
 def _pipe(path: Path) -> None:

@@ -9,7 +9,7 @@ from pipelines.validation.torture.drafts import SENTINEL, SENTINEL_NUMBER, Draft
 
 HOSTILE = (
     f"'; DROP TABLE patients; --{SENTINEL}",
-    f'"; COPY (SELECT 1) TO \'/tmp/{SENTINEL}\'; --',
+    f"\"; COPY (SELECT 1) TO '/tmp/{SENTINEL}'; --",
     f"=cmd|' /C calc'!{SENTINEL}",
     f"{{{{7*7}}}}{SENTINEL}",
     f"<script>{SENTINEL}</script>",
@@ -26,14 +26,63 @@ HOSTILE = (
     f"${{{SENTINEL}}}",
 )
 NUMBERS = (
-    "NaN", "nan", "inf", "-inf", "Infinity", "1e308", "1e999", "-1e999", "-0", "0x10", "1_000", "1,5", "٣", "７", "½",
-    "9" * 400, "-" + "9" * 25, "9223372036854775808", "2147483648", "-2147483649", "1e-400", ".5", "5.", "+5", "--5",
-    "7 points", "true", "TRUE", "0.1" + "0" * 5000 + "1", SENTINEL_NUMBER, f"-{SENTINEL_NUMBER}", f"{SENTINEL_NUMBER}.5",
-)  # fmt: skip
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "Infinity",
+    "1e308",
+    "1e999",
+    "-1e999",
+    "-0",
+    "0x10",
+    "1_000",
+    "1,5",
+    "٣",
+    "７",
+    "½",
+    "9" * 400,
+    "-" + "9" * 25,
+    "9223372036854775808",
+    "2147483648",
+    "-2147483649",
+    "1e-400",
+    ".5",
+    "5.",
+    "+5",
+    "--5",
+    "7 points",
+    "true",
+    "TRUE",
+    "0.1" + "0" * 5000 + "1",
+    SENTINEL_NUMBER,
+    f"-{SENTINEL_NUMBER}",
+    f"{SENTINEL_NUMBER}.5",
+)
 HEADERS = (
-    "", " ", "patient_id", "PATIENT_ID", "$line", "$row", "$file", "unreadable:day", "select", "day; DROP TABLE raw.patients",
-    "x" * 5_000, "col\x00umn", "a\nb", "=1+1", "../../x", "record_id", "ssn", "geburtsdatum", "пациент", "dаy", "*", "^.*$",
-)  # fmt: skip
+    "",
+    " ",
+    "patient_id",
+    "PATIENT_ID",
+    "$line",
+    "$row",
+    "$file",
+    "unreadable:day",
+    "select",
+    "day; DROP TABLE raw.patients",
+    "x" * 5_000,
+    "col\x00umn",
+    "a\nb",
+    "=1+1",
+    "../../x",
+    "record_id",
+    "ssn",
+    "geburtsdatum",
+    "пациент",
+    "dаy",
+    "*",
+    "^.*$",
+)
 
 
 def swap_columns(draft: Draft) -> None:
@@ -180,6 +229,20 @@ def _row(draft: Draft, rows: Rows) -> list[str]:
 
 
 MUTATIONS: tuple[Callable[[Draft], None], ...] = (
-    swap_columns, reorder_columns, shuffle_rows, repeat_rows, lose_rows, drop_column, add_column, rename_header,
-    repeat_header, lose_header, hostile_values, odd_numbers, change_type, absurd_length, deep_quotes, ragged_rows,
-)  # fmt: skip
+    swap_columns,
+    reorder_columns,
+    shuffle_rows,
+    repeat_rows,
+    lose_rows,
+    drop_column,
+    add_column,
+    rename_header,
+    repeat_header,
+    lose_header,
+    hostile_values,
+    odd_numbers,
+    change_type,
+    absurd_length,
+    deep_quotes,
+    ragged_rows,
+)

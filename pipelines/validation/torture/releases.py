@@ -1,4 +1,4 @@
-"""Two thousand mutated releases through ingest, each with a limit of time and memory, and a hundred through the command.
+"""Mutated releases through ingest, each with a limit of time and memory, and some of them through the command.
 
 A release may be accepted or refused, never more: no other exception, no dead or hanging process, no line on the
 terminal, no cell value in what is said, no file changed outside the home.
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -22,10 +22,11 @@ import polars as pl
 from pipelines.ingest import ReleaseRefused, check_release
 from pipelines.protocol import load_protocol
 from pipelines.resources import default_protocol_file
-from pipelines.validation.torture.cases import Case, make_case
+from pipelines.validation.torture.cases import make_case
 from pipelines.validation.torture.drafts import SENTINEL, SENTINEL_NUMBER, Rows
 
-SECONDS = 60.0  # for a case of some hundred kilobytes, on a machine that may be busy
+SECONDS = 30  # of processor time for a case, which is tens of kilobytes unless it is a bomb
+PATIENCE = 600.0  # seconds on the clock after which a case that uses no processor time hangs
 MEGABYTES = 3_000  # of address space beyond what the libraries take when they are loaded
 REFUSED = 3
 Tables = dict[str, Rows]
@@ -33,7 +34,7 @@ Tables = dict[str, Rows]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one case: `accepted`, `refused` or `broken` with the fault; peak memory in MB."""
+    """What became of a case: `accepted`, `refused` or `broken` with the fault; processor seconds, peak memory in MB."""
 
     number: int
     form: str
@@ -46,7 +47,7 @@ class Verdict:
     fault: str = ""
 
 
-# ------------------------------------------------------------------------------------------------------------- in process
+# --------------------------------------------------------------------------------------------------------- in process
 
 
 def torture_ingest(folder: Path, tables: Tables, seed: int, numbers: Sequence[int]) -> Iterator[Verdict]:
@@ -84,9 +85,9 @@ class _Worker:
         begun = time.monotonic()
         self._pipe.send(number)
         try:
-            if self._pipe.poll(SECONDS):
+            if self._pipe.poll(PATIENCE):
                 return self._pipe.recv()
-            fault = f"no end within {SECONDS:.0f} s"
+            fault = f"no end within {PATIENCE:.0f} s"
         except EOFError:
             self._process.join(10)
             fault = f"the process died with {self._process.exitcode}"
@@ -108,6 +109,7 @@ def _check_cases(pipe: Connection, folder: Path, tables: Tables, seed: int) -> N
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     protocol = load_protocol(default_protocol_file())
+    remove(folder / "clean")
     make_case(folder / "clean", tables, seed, 0)
     _checked(folder / "clean", protocol)  # loads what is loaded late
     shutil.rmtree(folder / "clean", ignore_errors=True)
@@ -117,13 +119,15 @@ def _check_cases(pipe: Connection, folder: Path, tables: Tables, seed: int) -> N
     while True:
         number = pipe.recv()
         release = folder / "release"
+        remove(release)
         case = make_case(release, tables, seed, number)
         os.ftruncate(descriptor, 0)
         before = surroundings(folder)
         Path("/proc/self/clear_refs").write_text("5")
-        begun = time.monotonic()
+        begun = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(begun) + SECONDS, resource.RLIM_INFINITY))
         outcome, rows, said, fault = _checked(release, protocol)
-        seconds = time.monotonic() - begun
+        seconds = time.process_time() - begun
         spoken_text = spoken.read_text(errors="replace")
         fault = fault or _leak(said) or _leak(spoken_text) or (f"printed {spoken_text[:200]}" if spoken_text else "")
         fault = fault or ("" if surroundings(folder) == before else "files were changed")
@@ -170,7 +174,7 @@ def _peak() -> float:
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-# ---------------------------------------------------------------------------------------------------- through the command
+# ------------------------------------------------------------------------------------------------ through the command
 
 
 def torture_command(
@@ -191,14 +195,22 @@ def torture_command(
     for name in ("cwd", "user", "tmp"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     places = {"HOME": folder / "user", "TMPDIR": folder / "tmp", "LSS_HOME": folder / "home"}
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")} | {k: str(v) for k, v in places.items()}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")} | {
+        k: str(v) for k, v in places.items()
+    }
     for number, command in cases:
         remove(folder / "home")
         release = folder / "release"
         case = make_case(release, tables, seed, number)
         before = surroundings(folder, besides="home")
         begun = time.monotonic()
-        words = ["-c", "from pipelines.cli import main; main()", command, str(release), *(options if command == "run" else ())]
+        words = [
+            "-c",
+            "from pipelines.cli import main; main()",
+            command,
+            str(release),
+            *(options if command == "run" else ()),
+        ]
         try:
             done = subprocess.run(
                 [sys.executable, *words], cwd=folder / "cwd", env=environment, stdin=subprocess.DEVNULL,
@@ -211,7 +223,15 @@ def torture_command(
         outcome = "broken" if fault or done is None else "refused" if done.returncode == REFUSED else "accepted"
         remove(release)
         words_said = said.strip() if outcome != "accepted" else ""
-        yield Verdict(number, case.form, f"{command}: {' '.join(case.mutations)}", outcome, time.monotonic() - begun, said=words_said, fault=fault)
+        yield Verdict(
+            number,
+            case.form,
+            f"{command}: {' '.join(case.mutations)}",
+            outcome,
+            time.monotonic() - begun,
+            said=words_said,
+            fault=fault,
+        )
 
 
 def _fault(code: int, said: str) -> str:
@@ -222,7 +242,7 @@ def _fault(code: int, said: str) -> str:
     return _leak(said)
 
 
-# ------------------------------------------------------------------------------------------------------------ surroundings
+# ------------------------------------------------------------------------------------------------------- surroundings
 
 
 def surroundings(folder: Path, besides: str = "") -> dict[str, tuple[int, int, int]]:
@@ -234,7 +254,11 @@ def surroundings(folder: Path, besides: str = "") -> dict[str, tuple[int, int, i
         for name in (*folders, *files):
             seen = os.lstat(os.path.join(parent, name))
             is_folder = name in folders  # a folder's time says only what its listing says too
-            found[os.path.join(parent, name)] = (seen.st_mode, 0 if is_folder else seen.st_size, 0 if is_folder else seen.st_mtime_ns)
+            found[os.path.join(parent, name)] = (
+                seen.st_mode,
+                0 if is_folder else seen.st_size,
+                0 if is_folder else seen.st_mtime_ns,
+            )
     return found
 
 
@@ -252,6 +276,8 @@ def remove(path: Path) -> None:
 def summary(verdicts: Sequence[Verdict]) -> pl.DataFrame:
     """Cases by mutation and outcome."""
     frame = pl.DataFrame([vars(verdict) for verdict in verdicts], infer_schema_length=None)
-    return frame.group_by("outcome").agg(
-        cases=pl.len(), seconds=pl.col("seconds").max(), megabytes=pl.col("megabytes").max()
-    ).sort("outcome")
+    return (
+        frame.group_by("outcome")
+        .agg(cases=pl.len(), seconds=pl.col("seconds").max(), megabytes=pl.col("megabytes").max())
+        .sort("outcome")
+    )

@@ -49,7 +49,7 @@ def torture_by_readers(world: World, readers: int = 10, table: str = TABLE) -> l
     for process in processes:
         process.join(60)
     faults = [f"exit {ended.code}: {ended.err.strip()}" for ended in (before, during) if ended.code]
-    return readings + [Reading("run", 0, 0, "; ".join(faults))]
+    return [*readings, Reading("run", 0, 0, "; ".join(faults))]
 
 
 def _read(kind: str, home: Path, release: str, protocol: str, table: str, ready: Any, stop: Any, answers: Any) -> None:

@@ -6,6 +6,7 @@ other, and a mixture would show.
 
 import os
 import re
+import resource
 import shutil
 import signal
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipelines.ingest.manifest import load_manifest
 from pipelines.releases import Home
@@ -78,7 +79,9 @@ class World:
         said = self.folder / "said"
         begun = time.monotonic()
         code = self.start(self, variant, said).wait(seconds)
-        return Ended(code, said.with_suffix(".out").read_text(), said.with_suffix(".err").read_text(), time.monotonic() - begun)
+        return Ended(
+            code, said.with_suffix(".out").read_text(), said.with_suffix(".err").read_text(), time.monotonic() - begun
+        )
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Child:
     target: Callable[..., None]
     arguments: tuple[object, ...]
     said: Path
-    _process: object = field(init=False)
+    pid: int = field(init=False)
+    _process: Any = field(init=False)
 
     def __post_init__(self) -> None:
         context = get_context("forkserver")
@@ -146,10 +150,10 @@ def make_world(folder: Path, patients: int = 40, seed: int = 5, home: Path | Non
     return World(folder, load_manifest(release).release, release, protocols, start_command, home_folder=home)
 
 
-def start_command(world: World, variant: str, said: Path) -> Running:
-    """Start `lss run` on the world's release."""
+def start_command(world: World, variant: str, said: Path, file_bytes: int | None = None) -> Running:
+    """Start `lss run` on the world's release; with `file_bytes`, no file of its may grow larger."""
     arguments = ["run", str(world.release_folder), "--protocol", str(world.protocols[variant])]
-    return Child(_command, ([*arguments, "--home", str(world.home.path)],), said)
+    return Child(_command, ([*arguments, "--home", str(world.home.path)], file_bytes), said)
 
 
 def small_protocol(text: str, horizon: str) -> str:
@@ -197,7 +201,9 @@ def _apart(target: Callable[..., None], arguments: Sequence[object], said: str) 
     target(*arguments)
 
 
-def _command(arguments: list[str]) -> None:
+def _command(arguments: list[str], file_bytes: int | None) -> None:
     """Call the command as it is installed."""
+    if file_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     (command,) = entry_points(group="console_scripts", name="lss")
     command.load()(arguments)
