@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 HOME_FOLDER := $(abspath $(or $(LSS_HOME),lss-home))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test check validate bench lock clean
+.PHONY: help setup demo notebooks test check validate bench torture lock clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ validate: $(STAMP)  ## hold the estimators against R and known truth (about an h
 
 bench: $(STAMP)  ## time each estimator against lifelines, statsmodels and R, where installed; figures in bench/
 	@$(BIN)/python -m pipelines.validation bench
+
+torture: $(STAMP)  ## kill runs, fill disks, mutate releases (about an hour of two cores); figures in torture/
+	@$(BIN)/python -m pipelines.validation.torture torture
 
 lock:  ## resolve the lock again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate \

@@ -37,7 +37,8 @@ SQL = {
     "outcomes/horizons.sql": "SELECT count(*) AS patients, max(protocol.rules.horizon_days) AS horizon_days "
     "FROM staging.patients CROSS JOIN protocol.rules",
 }
-HEADER = "-- title: A table\n-- grain: all\n-- rule: Counting.\n-- source: test\n"
+GRAIN = {"staging/patients.sql": "patient_id", "outcomes/horizons.sql": "horizon_days"}
+HEADER = "-- title: A table\n-- grain: {grain}\n-- rule: Counting.\n-- source: test\n"
 COUNTS = ResultTable(
     name="counts",
     title="Patients",
@@ -76,7 +77,7 @@ def make_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     sql = tmp_path / "sql"
     for name, text in SQL.items():
         (sql / name).parent.mkdir(parents=True, exist_ok=True)
-        (sql / name).write_text(HEADER + text + "\n")
+        (sql / name).write_text(HEADER.format(grain=GRAIN[name]) + text + "\n")
 
     def start(world: World, variant: str, said: Path, file_bytes: int | None = None) -> Child:
         arguments = ["run", str(world.release_folder), "--protocol", str(world.protocols[variant])]

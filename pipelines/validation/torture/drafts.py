@@ -21,7 +21,7 @@ SENTINEL = "qzjxw"
 SENTINEL_NUMBER = "739137"
 TABLES = ("patients", "treatments", "assessments", "events")
 FORMATS = ("csv", "csv", "csv", "tsv", "csv.gz", "csv.zst", "parquet", "parquet")
-_PSEUDONYMS = ("patient_id", "treatment_id", "surgeon_id", "insurance")
+_PSEUDONYMS = ("patient_id", "treatment_id", "surgeon_id")
 
 Rows = list[list[str]]  # the header first
 
