@@ -35,9 +35,9 @@ def alive(home: Home, run_id: str) -> Iterator[None]:
         _held_here.add(run_id)
         try:
             yield
+            path.unlink(missing_ok=True)  # not after an error: one that could not be noted is found by the next run
         finally:
             _held_here.discard(run_id)
-            path.unlink(missing_ok=True)
 
 
 def fail_all_dead_runs(instance: DagsterInstance, home: Home) -> None:
@@ -55,16 +55,18 @@ def fail_dead_runs(instance: DagsterInstance, home: Home, release: str) -> list[
     dead = [run for run in instance.get_runs(filters=unfinished) if _has_died(home, run.run_id)]
     for run in dead:
         _fail(instance, home, run)
-    _forget_runs_without_entry(instance, home)
+    _forget_ended_runs(instance, home)
     return dead
 
 
-def _forget_runs_without_entry(instance: DagsterInstance, home: Home) -> None:
-    """Remove the lock files of runs that were killed before they stood in the history."""
+def _forget_ended_runs(instance: DagsterInstance, home: Home) -> None:
+    """Remove the lock files of dead runs that have an end in the history, or never stood there."""
     for path in home.lock_file("run-any").parent.glob("run-*.lock"):
         run_id = path.stem.removeprefix("run-")
-        if _has_died(home, run_id) and not instance.has_run(run_id):
-            path.unlink(missing_ok=True)
+        if _has_died(home, run_id):
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                path.unlink(missing_ok=True)
 
 
 def _fail(instance: DagsterInstance, home: Home, run: DagsterRun) -> None:
