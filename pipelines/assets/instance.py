@@ -4,14 +4,18 @@ Settings: no telemetry and no invitation to sign up for news; no capture of what
 values; nothing on the console but our own lines; one run at a time. Running a job is in `runner.py`.
 """
 
+import io
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import sqlalchemy
+from dagster._core.instance import types as event_notes
 from sqlalchemy import event
 
 from pipelines.assets.errors import StageError
@@ -73,6 +77,8 @@ def history_errors(home: Home) -> Iterator[None]:
     Raises:
         StageError: in place of what the database layer raised.
     """
+    # Dagster prints the failed statement before it raises; the sentence here is enough
+    event_notes.sys = SimpleNamespace(stderr=io.StringIO(), exc_info=sys.exc_info)  # type: ignore[assignment]
     try:
         yield
     except sqlalchemy.exc.DBAPIError as error:

@@ -17,6 +17,13 @@ from pipelines.releases.home import PARTIAL, write_whole
 from pipelines.simulate import simulate
 from pipelines.validation.torture.cases import make_case
 from pipelines.validation.torture.content import content, remains
+from pipelines.validation.torture.disk import (
+    small_disk,
+    torture_by_disk,
+    torture_by_file_size,
+    torture_by_read_only,
+    torture_by_vanishing,
+)
 from pipelines.validation.torture.drafts import clean_tables
 from pipelines.validation.torture.kills import torture_by_kills
 from pipelines.validation.torture.releases import changes, surroundings, torture_command, torture_ingest
@@ -97,6 +104,17 @@ def test_readers_and_a_second_run_disturb_nobody(make_small) -> None:
     assert {reading.kind for reading in readings} == {"notebook", "reader", "run"}
     assert all(reading.openings > 0 for reading in readings if reading.kind != "run")
     assert torture_by_two_runs(world) == []
+
+
+def test_no_room_no_right_to_write_and_no_input_end_in_one_sentence(make_small, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 120) as is_mounted:
+        world = make_small(tmp_path / "disk" if is_mounted else None)
+        filled = list(torture_by_disk(world, (0.1, 4)) if is_mounted else torture_by_file_size(world))
+        troubles = filled + list(torture_by_read_only(world, is_mounted))
+        troubles += list(torture_by_vanishing(world, ("patients.csv", "")))
+    assert [trouble for trouble in troubles if trouble.fault] == []
+    assert any(trouble.code for trouble in filled)
+    assert [trouble.code for trouble in troubles if trouble.kind.startswith("no ")] == [3, 3]
 
 
 @pytest.fixture(scope="module")
