@@ -211,6 +211,20 @@ class EffectModifier(_Part):
         return self
 
 
+class Sensitivity(_Part):
+    """The one specification of the sensitivity analysis: every combination of these choices that a method offers.
+
+    An empty list keeps every choice of its kind.
+    """
+
+    estimators: tuple[str, ...] = ()
+    populations: tuple[str, ...] = ()
+    missing_data: tuple[str, ...] = ()
+    strategies: tuple[str, ...] = ()
+    thresholds: tuple[Word, ...] = ()
+    citation: str = "Specification curve: Simonsohn, Simmons and Nelson 2020, Nat Hum Behav 4:1208"
+
+
 class LiteratureMatch(_Part):
     """Which figure of the study stands beside which published figures.
 
@@ -405,6 +419,7 @@ class Protocol(_Part):
     effect_modifiers: tuple[EffectModifier, ...] = ()
     contrasts: tuple[Contrast, ...] = ()
     literature: Literature | None = None
+    sensitivity: Sensitivity = Sensitivity()
     diagnostics: Diagnostics
     sites: Sites = Sites()
     disclosure: Disclosure

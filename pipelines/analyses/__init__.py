@@ -8,6 +8,7 @@ import polars as pl
 
 from pipelines.analyses import hazards, incidence, ladder, literature, overlap, responders, trajectories, walking
 from pipelines.analyses.balance import balance
+from pipelines.analyses.choices import traces
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.diagnostics import diagnostics
@@ -143,6 +144,12 @@ ANALYSES: dict[str, Analysis] = dict(
             contrasts,
             "Propensity-weighted differences (primary: overlap), ANCOVA with HC3, joint model of walking time and "
             "speed, risk differences, incidence differences.",
+        ),
+        analysis(
+            "traces",
+            [SCORES, WALKS, RESPONDERS, TIMES, "results.contrasts"],
+            traces,
+            "From each contrast to its rows, protocol key, formula and function.",
         ),
         analysis(
             "subgroups",

@@ -9,6 +9,7 @@ weighted joint model.
 
 import polars as pl
 
+from pipelines.analyses.choices import with_trace
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.horizons import contrast_times, incidence_differences, tier_times
 from pipelines.analyses.imputed import imputed_contrasts
@@ -56,7 +57,7 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     if rows.is_empty():
         return rows
     gated = withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window")
-    return with_primary(gated, protocol)
+    return with_trace(with_primary(gated, protocol))
 
 
 def unanswered(rows: pl.DataFrame, tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -177,4 +178,7 @@ def _as_ratios(walks: pl.DataFrame) -> pl.DataFrame:
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with what regression over all tiers leaves unsaid: everyone, treatment policy, the model's variance."""
     unsaid = {"population": "ate", "strategy": TREATMENT_POLICY, "variance": "model"}
-    return rows.with_columns(pl.lit(value).alias(name) for name, value in unsaid.items() if name not in rows.columns)
+    return rows.with_columns(
+        (pl.col(name) if name in rows.columns else pl.lit(None, pl.String)).fill_null(value).alias(name)
+        for name, value in unsaid.items()
+    )

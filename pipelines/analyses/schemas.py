@@ -233,7 +233,8 @@ TABLES: dict[str, ResultTable] = {
             "contrasts",
             "Differences between neighbouring tiers",
             f"outcome window method population strategy variance tier reference {_NUMBERS} p_value p_adjusted subjects "
-            "is_primary status reason contrast measure threshold",
+            "is_primary status reason contrast measure threshold trace",
+            trace=(pl.String, "Name of the row in results.traces, which leads to its rows, protocol key and formula"),
             threshold=(pl.String, "Responder rule of the protocol; empty for other measures"),
             window="Visit window, or the horizon in days of an endpoint",
             population=(pl.String, "ate, att or overlap: whose mean effect it is"),
@@ -246,6 +247,21 @@ TABLES: dict[str, ResultTable] = {
                 pl.String,
                 "mean difference, risk difference, risk ratio, distance ratio, incidence difference, …",
             ),
+        ),
+        _table(
+            "traces",
+            "Where each contrast comes from: rows, protocol key, formula, function",
+            "trace contrast outcome window method input_table rows_sql input_rows subjects protocol_key formula "
+            "covariates function missing_data",
+            trace=(pl.String, "Name of the row in results.contrasts"),
+            input_table=(pl.String, "Table of the snapshot that the method reads"),
+            rows_sql=(pl.String, "Statement that shows these rows in the snapshot"),
+            input_rows=(pl.Int64, "How many rows that gives, missed visits included"),
+            protocol_key=(pl.String, "Keys of the protocol file that ask for it"),
+            formula=(pl.String, "Model: Y outcome, Y0 its baseline, X covariates"),
+            covariates=(pl.String, "Covariates X of the protocol; a model may leave out those that do not vary"),
+            function=(pl.String, "Estimator's place in the package"),
+            missing_data=(pl.String, "What is done about values that were not seen"),
         ),
         _table(
             "trajectories",
@@ -328,7 +344,18 @@ TABLES: dict[str, ResultTable] = {
         _table(
             "sensitivity",
             "How the primary results stand under other choices",
-            "outcome contrast analysis estimate ci_low ci_high note window measure status",
+            "outcome contrast analysis estimate ci_low ci_high note window measure status estimator population "
+            "missing_data strategy variance threshold trace",
+            estimator=(pl.String, "Estimator of a specification; empty elsewhere"),
+            population=(
+                pl.String,
+                "Whose mean effect a specification estimates; trimmed says that the estimand changed",
+            ),
+            missing_data=(pl.String, "What a specification does about values that were not seen"),
+            strategy=(pl.String, "How a specification treats later escalation"),
+            variance=(pl.String, "weights fixed, weights estimated, or model"),
+            threshold=(pl.String, "Responder rule of a specification"),
+            trace=(pl.String, "Name of the row in results.traces; empty where it is no contrast"),
             analysis=(pl.String, "The choice made differently"),
             note=(pl.String, "What it says"),
         ),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from pipelines.analyses.choices import with_choices
 from pipelines.analyses.horizons import incidence_at
 from pipelines.analyses.imputed import tipping_points
 from pipelines.analyses.registry import Tables
@@ -19,7 +20,7 @@ from pipelines.models.sensitivity import e_value, standardised_difference_limits
 from pipelines.protocol import Contrast, Protocol
 
 E_VALUE = "E-value"
-CURVE = "specification: "
+CURVE = "specification"
 # Above this share of patients with the event by the end a hazard ratio is not a risk ratio (VanderWeele & Ding 2017).
 COMMON = 0.15
 
@@ -118,22 +119,27 @@ def _specification_curve(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         orient="row",
     )
     label = pl.concat_str(
-        pl.lit(CURVE),
-        "method",
-        pl.lit("; population "),
-        "population",
-        pl.lit("; "),
-        "strategy",
-        pl.lit("; "),
-        "variance",
+        pl.lit(CURVE), pl.col("estimator", "population", "missing_data", "strategy", "variance"), separator="; "
     )
-    with_threshold = pl.when(pl.col("threshold").is_null()).then(label).otherwise(label + "; " + pl.col("threshold"))
-    return (
+    spec = protocol.sensitivity
+    rows = with_choices(
         tables["results.contrasts"]
         .join(asked, on=["outcome", "window"], how="semi", maintain_order="left")
         .filter(pl.col("measure").is_in(["mean difference", "distance ratio", "risk difference"]))
-        .with_columns(
-            analysis=with_threshold,
-            note=pl.when("is_primary").then(pl.lit("primary")).otherwise(pl.col("reason")),
-        )
+    )
+    return rows.filter(
+        *(
+            pl.col(column).is_in(list(kept))
+            for column, kept in (
+                ("estimator", spec.estimators),
+                ("population", spec.populations),
+                ("missing_data", spec.missing_data),
+                ("strategy", spec.strategies),
+            )
+            if kept
+        ),
+        pl.col("threshold").is_null() | pl.col("threshold").is_in(list(spec.thresholds)) if spec.thresholds else True,
+    ).with_columns(
+        analysis=pl.when(pl.col("threshold").is_null()).then(label).otherwise(label + "; " + pl.col("threshold")),
+        note=pl.when("is_primary").then(pl.lit("primary")).otherwise(pl.col("reason")),
     )

@@ -15,6 +15,7 @@ from pipelines.reports.sections import (
     quality,
     responders,
     scores,
+    sensitivity,
     summary,
     walking,
 )
@@ -36,6 +37,8 @@ _PARTS = (
     walking.walking,
     failure.failure,
     comparison.comparisons,
+    sensitivity.sensitivity,
+    sensitivity.subgroups,
     failure.harm,
     failure.crossover,
     diagnostics.withheld,

@@ -1,0 +1,338 @@
+"""How firm the answers are: other ways to ask, other populations, hidden confounders, the missing, and subgroups."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from pipelines.protocol import Contrast, PrimaryOutcome
+from pipelines.reports import keys, numbers
+from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.figures.choices import ChoiceRow, choices_panel
+from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
+from pipelines.reports.sections import not_applicable
+from pipelines.reports.sentences import digits_of
+from pipelines.reports.study import Study
+
+Found = Mapping[str, Any]
+_RATIO = "distance ratio"
+_SHOWN = ("mean difference", _RATIO)
+_POPULATIONS = (("overlap", "Overlap"), ("ate", "Everyone (ATE)"), ("att", "Tier's own (ATT)"), ("trimmed", "Trimmed"))
+
+
+def sensitivity(study: Study) -> Section:
+    """The specification curve, E-values, tipping points, populations and strategies of the primary questions."""
+    title = "How firm the answers are"
+    frame = study.snapshot["results.sensitivity"]
+    if frame.is_empty():
+        return not_applicable("sensitivity", title, "No primary comparison is shown, so nothing is asked further.")
+    blocks: list[Paragraph | Figure | Table] = [
+        Paragraph(
+            "A primary answer rests on choices: the estimator, whose mean effect it is, what is done about visits that "
+            "were missed, and how later escalation counts. The protocol lists these choices beforehand; here the same "
+            "questions are answered under each of them. An answer that holds under all is firm; one that does not "
+            "depends on a choice."
+        )
+    ]
+    panels = _curves(study, frame)
+    if panels:
+        blocks.append(_curve_figure(panels))
+    blocks += [*_population_table(study), *_hidden_table(study, frame)]
+    if len(blocks) == 1:
+        return not_applicable("sensitivity", title, "No primary comparison is shown, so nothing is asked further.")
+    return Section("sensitivity", title, tuple(blocks))
+
+
+# ------------------------------------------------------------------------------------------------- specification curve
+
+
+def _curves(study: Study, frame: pl.DataFrame) -> list[Panel]:
+    if "estimator" not in frame.columns:
+        return []
+    rows = frame.filter(
+        pl.col("estimator").is_not_null()
+        & pl.col("measure").is_in(_SHOWN)
+        & (pl.col("status") == "estimable")
+        & (pl.col("variance").fill_null("model") != "weights fixed")
+    ).sort("estimate")
+    made = []
+    for question in study.protocol.primary.outcomes:
+        for contrast in study.protocol.contrasts:
+            mine = rows.filter(
+                (pl.col("outcome") == question.outcome)
+                & (pl.col("window") == question.window)
+                & (pl.col("contrast") == contrast.name)
+            )
+            panel = _curve(study, mine, question, contrast)
+            made += [panel] if panel is not None else []
+    return made
+
+
+def _curve(study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Panel | None:
+    arms = _arms(question.outcome, question.window, contrast)
+    is_ratio = (rows["measure"] == _RATIO).any() if rows.height else False
+    digits = 2 if is_ratio else digits_of(study, question.outcome)
+    drawn = []
+    for row in rows.iter_rows(named=True):
+        y, low, high = (study.gate.drawn(row[n], digits + 1, *arms) for n in ("estimate", "ci_low", "ci_high"))
+        if y is not None:
+            drawn.append(ChoiceRow(_choice(row), y, low, high, row["note"] == "primary"))
+    if len(drawn) < 2:
+        return None
+    instrument = study.protocol.instrument(question.outcome)
+    title = f"{instrument.short_label}, {study.window_label(question.window)}: {study.versus(contrast)}"
+    axis = "Ratio of distances (log scale)" if is_ratio else f"Difference in {instrument.unit}"
+    said = "; ".join(f"{row.label}: {numbers.fixed(row.y, digits)}" for row in drawn)
+    alt = f"Specification curve, {title}. From lowest to highest: {said}."
+    return choices_panel(drawn, axis, 1.0 if is_ratio else 0.0, title, alt, bool(is_ratio))
+
+
+_SHORT = {
+    "propensity weighting": "weighting",
+    "propensity weighting, clustered by site": "weighting, by site",
+    "propensity-weighted joint model": "weighted joint model",
+    "MMRM, propensity-weighted": "weighted MMRM",
+    "likelihood, missing at random": "likelihood",
+    "multiple imputation": "imputation",
+    "hypothetical: no escalation": "no escalation",
+    "treatment policy": "",
+}
+
+
+def _choice(row: Found) -> str:
+    """The choices in few words; the main strategy is left unsaid."""
+    parts = [row["estimator"], row["population"], row["missing_data"], row["strategy"]]
+    return " · ".join(word for part in parts if (word := _SHORT.get(part, part)))
+
+
+def _curve_figure(panels: list[Panel]) -> Figure:
+    return Figure(
+        "figure-specifications",
+        "The primary questions under every choice of the protocol",
+        tuple(panels),
+        "Each row is one way to answer: estimator, whose mean effect (overlap, everyone: ate, the tier's own patients: "
+        "att, or a trimmed group), rule for missed visits, and strategy for later escalation where it is not treatment "
+        "policy. The blue square is the primary answer. Rows stand in order of size. The estimates share patients and "
+        "are no independent confirmations of each other.",
+        source="results.sensitivity (analysis starts with specification)",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- populations
+
+
+def _population_table(study: Study) -> list[Table]:
+    """Overlap beside everyone and the tier's own patients, and beside the hypothetical strategy."""
+    frame = study.snapshot["results.contrasts"]
+    body: list[Row] = []
+    for question in study.asked:
+        mine = _leading(frame, question)
+        if mine.is_empty():
+            continue
+        instrument = study.protocol.instrument(question.outcome)
+        body.append(Row((f"{instrument.label}, {study.window_label(question.window)}",), "group"))
+        for contrast in study.protocol.contrasts:
+            rows = mine.filter(pl.col("contrast") == contrast.name)
+            cells = [
+                _cell(study, rows, question, contrast, population, "treatment policy")
+                for population in ("overlap", "ate", "att", "trimmed")
+            ]
+            hypothetical = _cell(study, rows, question, contrast, "overlap", "hypothetical: no escalation")
+            body.append(Row((study.versus(contrast), *cells, hypothetical), indent=1))
+    if not body:
+        return []
+    return [
+        Table(
+            "table-populations",
+            "Whose effect: other populations and another strategy",
+            (
+                Column("Contrast", "left"),
+                *[Column(label, group="Mean over (95 % CI)") for _, label in _POPULATIONS],
+                Column("If nobody escalated"),
+            ),
+            tuple(body),
+            reading="Weighted differences, or ratios of distance. Overlap: patients who could have had either tier "
+            "(primary). Trimmed: only patients whose probability of both tiers is at least 5 %, so that it is no "
+            "longer an effect in everyone. If nobody escalated: those who did count as not seen and are made up for by "
+            "weights; withheld where more than "
+            f"{numbers.percent(study.protocol.diagnostics.crossover_maximum)} of an arm escalated.",
+            source="results.contrasts (method = propensity-weighted …)",
+        )
+    ]
+
+
+def _leading(frame: pl.DataFrame, question: PrimaryOutcome) -> pl.DataFrame:
+    """Weighted differences with errors that know of the weights, the trimmed one under its own population."""
+    if frame.is_empty():
+        return frame
+    trimmed = pl.col("method").str.contains("trimmed")
+    plain = pl.col("method").is_in(["propensity-weighted", "propensity-weighted joint time and speed"])
+    return frame.filter(
+        (pl.col("outcome") == question.outcome)
+        & (pl.col("window") == question.window)
+        & pl.col("measure").is_in(_SHOWN)
+        & (trimmed | plain)
+        & (pl.col("variance") == "weights estimated")
+    ).with_columns(population=pl.when(trimmed).then(pl.lit("trimmed")).otherwise("population"))
+
+
+def _cell(
+    study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast, population: str, strategy: str
+) -> Cell:
+    found = rows.filter((pl.col("population") == population) & (pl.col("strategy") == strategy))
+    if found.is_empty():
+        return numbers.ABSENT
+    row = found.row(0, named=True)
+    if row["status"] != "estimable":
+        return Shown(row["status"], is_withheld=True)
+    digits = 2 if row["measure"] == _RATIO else digits_of(study, question.outcome)
+    return study.gate.text(_with_limits(row, digits), *_arms(question.outcome, question.window, contrast))
+
+
+def _with_limits(row: Found, digits: int) -> str:
+    return f"{numbers.fixed(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits)})"
+
+
+def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return keys.seen(outcome, window, contrast.tier), keys.seen(outcome, window, contrast.reference)
+
+
+# ------------------------------------------------------------------------------------- hidden confounders, the missing
+
+
+def _hidden_table(study: Study, frame: pl.DataFrame) -> list[Table]:
+    """E-values and tipping points of the comparisons that are shown, in words."""
+    body: list[Row] = []
+    for question in study.protocol.primary.outcomes:
+        for contrast in study.protocol.contrasts:
+            mine = frame.filter(
+                (pl.col("outcome") == question.outcome)
+                & (pl.col("window") == question.window)
+                & (pl.col("contrast") == contrast.name)
+            )
+            e_value, tipping = (mine.filter(pl.col("analysis") == name) for name in ("E-value", "tipping point"))
+            if e_value.is_empty() and tipping.is_empty():
+                continue
+            arms = _arms(question.outcome, question.window, contrast)
+            label = f"{study.protocol.instrument(question.outcome).short_label}: {study.versus(contrast)}"
+            body.append(Row((label, _e_cell(study, e_value, arms), _tipping(study, tipping, question, contrast))))
+    if not body:
+        return []
+    return [
+        Table(
+            "table-hidden",
+            "What it would take to overturn an answer",
+            (Column("Comparison", "left"), Column("E-value (of the limit)"), Column("Patients not seen", "left")),
+            tuple(body),
+            reading="E-value: how strongly (as a risk ratio) something unrecorded would have to go along with both the "
+            "tier and the outcome to explain the difference away; in brackets, to move its interval to no difference; "
+            "1 means that nothing is needed (VanderWeele and Ding 2017). Patients not seen: their values are drawn by "
+            "multiple imputation and then shifted in the tier until the conclusion falls.",
+            source="results.sensitivity (analysis = E-value, tipping point)",
+        )
+    ]
+
+
+def _e_cell(study: Study, found: pl.DataFrame, arms: tuple[tuple[str, ...], tuple[str, ...]]) -> Cell:
+    if found.is_empty() or found["estimate"][0] is None:
+        return numbers.ABSENT
+    row = found.row(0, named=True)
+    limit = row["ci_low"] if row["ci_low"] is not None else 1.0
+    return study.gate.text(f"{numbers.fixed(row['estimate'], 1)} ({numbers.fixed(limit, 1)})", *arms)
+
+
+def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Cell:
+    """How much worse (or better) the missing would have to be, in the instrument's units."""
+    if found.is_empty():
+        return "not asked: a walking test" if study.protocol.instrument(question.outcome).kind == "walking" else "–"
+    row = found.row(0, named=True)
+    instrument = study.protocol.instrument(question.outcome)
+    if row["estimate"] is None:
+        return row["note"].split("; ")[0][:1].upper() + row["note"].split("; ")[0][1:]
+    delta = float(row["estimate"])
+    if delta == 0:
+        return "No difference beyond chance once the missing are drawn: there is none to lose"
+    is_worse = (delta > 0) == (instrument.better == "lower")
+    word = "worse" if is_worse else "better"
+    size = numbers.fixed(abs(delta), digits_of(study, question.outcome))
+    return (
+        f"The conclusion falls if those not seen after {study.in_words(contrast.tier)} were {size} {instrument.unit} "
+        f"{word} than patients like them"
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ subgroups
+
+
+def subgroups(study: Study) -> Section:
+    """Effects within the groups named beforehand, with tests of interaction."""
+    title = "Who benefits"
+    frame = study.snapshot["results.subgroups"]
+    if frame.is_empty():
+        return not_applicable("subgroups", title, "Subgroups are compared in the full analysis set only.")
+    panels = [panel for q in study.protocol.primary.outcomes if (panel := _subgroup_panel(study, frame, q)) is not None]
+    if not panels:
+        return not_applicable("subgroups", title, "No group is large enough in both arms, or its contrast is withheld.")
+    cited = [f"**{modifier.label}:** {modifier.citation}" for modifier in study.protocol.effect_modifiers]
+    lead = Paragraph(
+        "The groups were named before any result was seen. The test of interaction asks whether the difference is the "
+        "same in both groups; it is not adjusted for the number of groups, so about one in twenty falls below 0.05 by "
+        "chance. Published figures that led to the choice: " + "; ".join(cited) + "."
+    )
+    figure = Figure(
+        "figure-subgroups",
+        "Differences within groups named beforehand",
+        tuple(panels),
+        "Squares are patients in the group, open circles the others, each balanced anew; lines are 95 % intervals. The "
+        "words give the difference in the group and the p-value of the interaction.",
+        source="results.subgroups",
+    )
+    return Section("subgroups", title, (lead, figure))
+
+
+def _subgroup_panel(study: Study, frame: pl.DataFrame, question: PrimaryOutcome) -> Panel | None:
+    mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+    is_ratio = study.protocol.instrument(question.outcome).kind == "walking"
+    rows = []
+    for modifier in study.protocol.effect_modifiers:
+        for contrast in study.protocol.contrasts:
+            pair = mine.filter((pl.col("modifier") == modifier.name) & (pl.col("contrast") == contrast.name))
+            if (pair["status"] == "estimable").any():
+                rows.append(_subgroup_row(study, pair, question, contrast, modifier.label, is_ratio))
+    if not rows:
+        return None
+    instrument = study.protocol.instrument(question.outcome)
+    sides = ("tier better", "tier worse") if instrument.better == "lower" else ("tier worse", "tier better")
+    axis = ForestAxis(f"Difference in {instrument.unit}", 0.0, sides, band=instrument.between_group_threshold)
+    if is_ratio:
+        axis = ForestAxis("Ratio of distances (log scale)", 1.0, ("tier walks less far", "tier walks farther"), True,
+                          (0.25, 0.5, 0.7, 1, 1.4, 2, 3, 4), instrument.between_group_threshold)  # fmt: skip
+    title = f"{instrument.short_label}, {study.window_label(question.window)}"
+    said = "; ".join(
+        f"{row.label}: {mark.text}" for row in rows if (mark := row.adjusted or row.unadjusted) is not None
+    )
+    return forest_panel(rows, axis, title, f"Forest plot of groups, {title}. {said}.")
+
+
+def _subgroup_row(
+    study: Study, pair: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast, label: str, is_ratio: bool
+) -> ForestRow:
+    found = {row["group"]: row for row in pair.iter_rows(named=True)}
+    digits = 2 if is_ratio else digits_of(study, question.outcome)
+    marks = [_group_mark(study, found.get(group), question, contrast, digits) for group in ("yes", "no")]
+    return ForestRow(f"{label}: {study.versus(contrast)}", *marks)
+
+
+def _group_mark(
+    study: Study, row: Found | None, question: PrimaryOutcome, contrast: Contrast, digits: int
+) -> Mark | None:
+    """A group's estimate; its arms have at least the protocol's smallest number of patients, so it may be drawn."""
+    if row is None or row["status"] != "estimable":
+        return Mark(Shown("too few", is_withheld=True)) if row is not None and row["group"] == "yes" else None
+    least = study.protocol.diagnostics.subjects_per_arm_minimum
+    if least < study.gate.minimum:
+        return Mark(Shown("withheld", is_withheld=True))
+    arms = _arms(question.outcome, question.window, contrast)
+    p = "" if row["p_interaction"] is None else f"; p {numbers.p_value(row['p_interaction'])}"
+    text = study.gate.text(f"{_with_limits(row, digits)}{p}", *arms)
+    return Mark(text, *(study.gate.drawn(row[n], digits + 1, *arms) for n in ("estimate", "ci_low", "ci_high")))
