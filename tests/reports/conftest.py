@@ -273,6 +273,8 @@ class Cohort:
         self.tables["results.cumulative_incidence"] = self._incidence()
         self.tables["results.contrasts"] = self._contrasts()
         self.tables["results.literature"] = self._literature()
+        self.tables["results.sensitivity"] = self._sensitivity()
+        self.tables["results.subgroups"] = self._subgroups()
         self.tables["results.restricted_times"] = self._times_lost()
         self.tables["results.hazard_ratios"] = self._hazard_ratios()
         self.tables["results.diagnostics"] = self._diagnostics()
@@ -471,6 +473,40 @@ class Cohort:
                     })  # fmt: skip
         schema = {"contrast": pl.String, "reason": pl.String}
         return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=schema)
+
+    def _sensitivity(self) -> pl.DataFrame:
+        """Two ways to answer, an E-value and a tipping point for leg pain, made up around a difference of one point."""
+        rows = []
+        for contrast in self.protocol.contrasts:
+            place = {"outcome": "nrs_leg", "window": "12m", "contrast": contrast.name, "status": "estimable"}
+            for estimator, missing, value, note in (
+                ("propensity weighting", "dropout weights", -1.0, "primary"),
+                ("ANCOVA", "complete cases", -0.8, None),
+            ):
+                rows.append(
+                    place
+                    | {"analysis": "specification", "estimate": value, "ci_low": value - 0.5, "ci_high": value + 0.5,
+                       "note": note, "measure": "mean difference", "estimator": estimator, "population": "overlap",
+                       "missing_data": missing, "strategy": "treatment policy", "variance": "model"}
+                )  # fmt: skip
+            rows.append(place | {"analysis": "E-value", "estimate": 2.1, "ci_low": 1.4, "measure": "risk ratio"})
+            rows.append(
+                place
+                | {"analysis": "tipping point", "estimate": 1.5, "ci_low": -0.6, "ci_high": 0.01,
+                   "note": "shift of the tier's missing values at which the conclusion falls", "measure": "shift"}
+            )  # fmt: skip
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _subgroups(self) -> pl.DataFrame:
+        """Smokers gain less than others, for every contrast."""
+        rows = [
+            {"outcome": "nrs_leg", "window": "12m", "contrast": contrast.name, "modifier": "current_smoker",
+             "group": group, "estimate": value, "ci_low": value - 0.6, "ci_high": value + 0.6, "p_interaction": 0.04,
+             "status": "estimable"}
+            for contrast in self.protocol.contrasts
+            for group, value in (("yes", -0.2), ("no", -1.1))
+        ]  # fmt: skip
+        return pl.DataFrame(rows)
 
     def _literature(self) -> pl.DataFrame:
         """A made-up published figure of every kind for every tier, beside the cohort's own."""
