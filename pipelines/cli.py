@@ -437,7 +437,9 @@ def _say_where(home: "Home", release: str, protocol: str) -> None:
 def _home(context: typer.Context) -> "Home":
     from pipelines.releases import find_home
 
-    return find_home(context.obj)
+    home = find_home(context.obj)
+    os.environ.setdefault("MPLCONFIGDIR", str(home.drawing_cache))  # matplotlib's list of fonts; else in the user's home
+    return home
 
 
 def _protocol(file: Path | None, analysis_set: AnalysisSet | None) -> "Protocol":

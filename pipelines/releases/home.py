@@ -43,6 +43,11 @@ class Home:
         """What was delivered where, so that nothing is delivered twice."""
         return self.path / "deliveries.json"
 
+    @property
+    def drawing_cache(self) -> Path:
+        """Where the drawing library keeps what it found out about fonts."""
+        return self.path / "cache" / "matplotlib"
+
     def lock_file(self, name: str) -> Path:
         """The file that stands for a lock; locking is said in `locks.py`."""
         return self.path / "locks" / f"{name}.lock"
