@@ -438,7 +438,7 @@ def _home(context: typer.Context) -> "Home":
     from pipelines.releases import find_home
 
     home = find_home(context.obj)
-    os.environ.setdefault("MPLCONFIGDIR", str(home.drawing_cache))  # matplotlib's list of fonts; else in the user's home
+    os.environ.setdefault("MPLCONFIGDIR", str(home.drawing_cache))  # its fonts
     return home
 
 
