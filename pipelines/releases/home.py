@@ -74,12 +74,22 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part, also when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(path)
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
+
+
+def remove_partials_of(path: Path) -> None:
+    """Remove what killed processes left of a file; call it with the lock held that its writers hold."""
+    for left in path.parent.glob(f"{path.name}.*{PARTIAL}"):
+        left.unlink(missing_ok=True)
 
 
 def partial_of(path: Path) -> Path:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.releases.errors import ReleaseError
 from pipelines.releases.home import PARTIAL, Home, partial_of, sync, sync_folder
-from pipelines.warehouse import Warehouse
+from pipelines.warehouse import Warehouse, WarehouseError
 
 
 def publish(warehouse: Warehouse, home: Home, release: str, protocol: str) -> Path:
@@ -20,14 +21,15 @@ def publish(warehouse: Warehouse, home: Home, release: str, protocol: str) -> Pa
     it takes the name, and the name always stands for a whole snapshot.
 
     Raises:
-        WarehouseError: DuckDB could not copy, for instance because the disk is full; the old snapshot is untouched.
+        ReleaseError: the disk has no room for the new snapshot; the old one is untouched.
+        WarehouseError: DuckDB could not copy for another reason; the old snapshot is untouched.
     """
     target = home.snapshot_file(release, protocol)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_of(target)
     partial.unlink(missing_ok=True)
     try:
-        _copy_database(warehouse, partial)
+        _copy_whole(warehouse, partial)
         sync(partial)
         if target.exists():
             _keep(target)
@@ -49,6 +51,17 @@ def clean_up(home: Home, release: str) -> None:
             _remove(left)
     for spill in (home.path / "releases" / release).glob("*.tmp"):
         _remove(spill)
+
+
+def _copy_whole(warehouse: Warehouse, path: Path) -> None:
+    try:
+        _copy_database(warehouse, path)
+    except WarehouseError:
+        if shutil.disk_usage(path.parent).free < Path(warehouse.path).stat().st_size:
+            raise ReleaseError(
+                "the disk has no room for the new snapshot, the old one stays published; make room and run again"
+            ) from None
+        raise
 
 
 def _copy_database(warehouse: Warehouse, path: Path) -> None:

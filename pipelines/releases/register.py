@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.releases.errors import NameTaken, ReleaseError
-from pipelines.releases.home import Home, write_whole
+from pipelines.releases.home import Home, remove_partials_of, write_whole
 from pipelines.releases.locks import hold
 
 
@@ -65,6 +65,7 @@ class Register:
             NameTaken: the name stands for other content; a release never changes under its name.
         """
         with hold(self.home.lock_file("register")):
+            remove_partials_of(self.home.register_file)
             known = self.releases()
             refuse_other_content(known, release.name, release.manifest_sha256)
             if known.get(release.name) == release:

@@ -59,3 +59,13 @@ def test_the_home_is_the_one_named_else_the_environment_s_else_where_we_stand(
 def test_no_name_leads_out_of_the_home(tmp_path: Path, name: str) -> None:
     with pytest.raises(ReleaseError, match="holds letters, digits"):
         Home(tmp_path).snapshot_file(name, "lss")
+
+
+def test_what_a_killed_registration_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    register = Register(Home(tmp_path))
+    register.add(SPRING)
+    left = tmp_path / "register.json.77.partial"
+    left.write_bytes(b"half")
+    register.add(SPRING)
+    assert not left.exists()
+    assert list(register.releases()) == ["spring"]

@@ -36,7 +36,7 @@ from pipelines.validation.torture.sharing import torture_by_readers, torture_by_
 from pipelines.validation.torture.world import VARIANTS, empty, make_world, one_thread
 
 PARTS = ("kills", "disk", "sharing", "releases")
-DISK_MEGABYTES = 200
+DISK_MEGABYTES = 600  # each run archives a snapshot and leaves its history
 PATIENTS, SEED = 40, 5
 COMMANDS = 100  # of the mutated releases, through the command; every third of them whole runs
 
