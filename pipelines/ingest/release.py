@@ -160,7 +160,7 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[st
         ) from None
 
 
-def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, dict[str, Judged]]:
+def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[str, Judged]]:
     manifest = load_manifest(folder)
     tables = contract(protocol)
     source = open_source(folder, manifest, protocol)
