@@ -20,7 +20,8 @@ def one_covariate(protocol: Protocol) -> Protocol:
     contrasts = [c.model_dump() for c in protocol.contrasts if c.name == "mild_vs_esi"]
     asked = [{"outcome": "zcq_satisfaction", "window": "12m"}]
     return protocol.with_overrides(
-        {"covariates": kept, "contrasts": contrasts, "primary.outcomes": asked, "primary.secondary_outcomes": []}
+        {"literature": None}
+        | {"covariates": kept, "contrasts": contrasts, "primary.outcomes": asked, "primary.secondary_outcomes": []}
     )
 
 
