@@ -54,6 +54,8 @@ def _of_no_group(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _subgroups(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    if "subjects" not in frame.columns:  # nothing says on how many an effect rests
+        return frame.clear()
     return _without_counts(_withheld(frame, frame["subjects"].fill_null(0) >= 2 * study.gate.minimum))
 
 
