@@ -10,6 +10,7 @@ expit(r + c (0.8 x1 + 0.6 x2 - 0.24) + h u), r its rarity, c the confounding, u 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +35,7 @@ CAP_S = 1800.0
 TIME_GIVEN_SPEED = 0.5
 
 
-class Scenario(BaseModel):
+class Scenario(BaseModel, ABC):
     """What every line of the grid has: its size, how rare arm 1 is, and how strongly covariates decide the arm."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,9 +50,9 @@ class Scenario(BaseModel):
         """Probability of arm 1 where nothing is hidden."""
         return expit(self.rarity + self.confounding * (0.8 * x1 + 0.6 * x2 - 0.24))
 
+    @abstractmethod
     def true_values(self, overlap: bool) -> dict[str, float]:
         """True values by quantity, in everyone or in the overlap population."""
-        raise NotImplementedError
 
 
 class ScoreScenario(Scenario):
