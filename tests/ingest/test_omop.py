@@ -167,7 +167,7 @@ def test_nobody_eligible_and_an_unknown_cohort(tmp_path: Path, protocol: Protoco
         check_release(example.as_csv(tmp_path / "b", cohort="headache"), protocol)
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="the shared OMOP data set is not in the folder beside the checkout")
+@pytest.mark.skipif(not SHARED.is_file(), reason="the shared reference data are not beside the checkout")
 def test_synthea_has_five_patients_with_chronic_back_pain(tmp_path: Path, with_pain: Protocol, monkeypatch) -> None:
     """Counts by R (dev_13): 5 persons (1, 20, 21, 25, 28) with 20, 20, 13, 28 and 15 pain scores, 96 together."""
     folder = tmp_path / "synthea"
