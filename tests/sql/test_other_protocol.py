@@ -38,7 +38,7 @@ def knee(ladder: Protocol) -> Protocol:
         "contrasts": [],
         "primary": ladder.primary.model_dump(mode="json") | {"outcomes": [], "secondary_outcomes": []},
     }
-    return Protocol.model_validate(ladder.model_dump(mode="json") | changes)
+    return Protocol.model_validate(ladder.model_dump(mode="json") | {"literature": None} | changes)
 
 
 @pytest.fixture
