@@ -1,7 +1,8 @@
 """The study protocol: read from TOML, validated and hashed.
 
-Every choice that a researcher would argue about is a field here. What is done with a choice belongs in `sql/` and in
-the rooms; nothing here reads data. How SQL sees the protocol is in `protocol_tables.py`.
+Every choice that a researcher would argue about is a field of one of its parts; `protocol_parts.py` holds them. What is
+done with a choice belongs in `sql/` and in the rooms; nothing here reads data. How SQL sees the protocol is in
+`protocol_tables.py`.
 """
 
 import hashlib
@@ -11,393 +12,42 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-WindowName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-
-ESCALATION = "escalation"
-REPEAT = "repeat"
+from pipelines.protocol_parts import (
+    ESCALATION,
+    REPEAT,
+    Amendment,
+    Anonymity,
+    Competing,
+    Contrast,
+    Covariate,
+    Days,
+    Diagnostics,
+    Disclosure,
+    EffectModifier,
+    Endpoint,
+    Episodes,
+    Instrument,
+    Literature,
+    LiteratureMatch,
+    Part,
+    Primary,
+    Relapse,
+    ReleaseChanges,
+    Sensitivity,
+    Sites,
+    Tier,
+    Window,
+    require_unique,
+)
 
 
 class ProtocolError(ValueError):
     """The protocol cannot be used; the message names the key and how to mend it."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Tier(_Part):
-    """One rung of the treatment ladder; its place in the list is its rank."""
-
-    name: Word
-    label: str
-    short_label: str
-    is_repeat_failure: bool = False
-    description: str = ""
-
-
-class Episodes(_Part):
-    """How treatment records become tier episodes."""
-
-    planned_stage_days: int = Field(ge=0)
-    citation: str
-
-
-class Threshold(_Part):
-    """A responder rule: improvement of at least `value`, improvement in percent, or a final score at least as good."""
-
-    name: Word
-    kind: Literal["change", "percent_change", "final"]
-    value: float
-    citation: str
-
-
-class Instrument(_Part):
-    """A questionnaire score or a timed walking test."""
-
-    name: Word
-    label: str
-    short_label: str
-    kind: Literal["score", "walking"]
-    unit: str
-    minimum: float
-    maximum: float
-    is_integer: bool = False
-    better: Literal["lower", "higher"]
-    is_after_treatment_only: bool = False
-    between_group_threshold: float | None = None
-    time_limit_s: float | None = Field(default=None, gt=0)
-    minimum_distance_m: float | None = Field(default=None, gt=0)
-    units: dict[str, float] = {}
-    citation: str
-    thresholds: tuple[Threshold, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.minimum >= self.maximum:
-            raise ValueError("minimum must lie below maximum")
-        if self.kind == "walking" and (self.time_limit_s is None or self.minimum_distance_m is None):
-            raise ValueError("a walking test needs time_limit_s and minimum_distance_m")
-        if self.units and self.units.get(self.unit) != 1.0:
-            raise ValueError(f"units must list {self.unit} = 1.0, the unit that values are stored in")
-        return self
-
-    @property
-    def unit_factors(self) -> dict[str, float]:
-        """Factor to the standard unit for every unit that a release may use."""
-        return self.units or {self.unit: 1.0}
-
-
-class Days(_Part):
-    """A span of days from time zero, both ends included."""
-
-    first_day: int
-    last_day: int
-    citation: str
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.first_day > self.last_day:
-            raise ValueError("first_day must not come after last_day")
-        return self
-
-
-class Window(Days):
-    """A follow-up visit: the record nearest to `nominal_day` counts."""
-
-    name: WindowName
-    label: str
-    nominal_day: int
-
-    @model_validator(mode="after")
-    def _holds_its_nominal_day(self) -> Self:
-        if not self.first_day <= self.nominal_day <= self.last_day:
-            raise ValueError("nominal_day must lie between first_day and last_day")
-        return self
-
-
-class Relapse(_Part):
-    """Return of a symptom after a response: the score is back to within `margin` of its baseline at a later visit."""
-
-    name: Word
-    label: str
-    instrument: Word
-    threshold: Word
-    margin: float = Field(ge=0)
-    citation: str
-
-
-class Endpoint(_Part):
-    """A time-to-event endpoint: the first of these treatments, events or relapses after time zero.
-
-    `repeat_tiers` are tiers whose repeat counts in this endpoint once it comes more than `repeat_after_days` after
-    time zero, whatever the tier's own `is_repeat_failure` says. Relapses count on the day of the visit that saw them.
-    """
-
-    name: Word
-    label: str
-    treatments: tuple[Word, ...] = ()
-    events: tuple[Word, ...] = ()
-    repeat_tiers: tuple[Word, ...] = ()
-    repeat_after_days: int = Field(default=0, ge=0)
-    relapses: tuple[Word, ...] = ()
-    within_days: int | None = Field(default=None, gt=0)
-    is_descriptive: bool = False
-    is_harm: bool = False
-    is_negative_control: bool = False
-    citation: str
-
-
-class Competing(_Part):
-    """Events that compete with every endpoint."""
-
-    events: tuple[Word, ...]
-    citation: str
-
-
-class PrimaryOutcome(_Part):
-    """An outcome at one visit window."""
-
-    outcome: Word
-    window: WindowName
-
-
-class Primary(_Part):
-    """What the study asks first."""
-
-    endpoint_horizon_days: int = Field(gt=0)
-    horizons_days: tuple[int, ...]
-    outcomes: tuple[PrimaryOutcome, ...]
-    secondary_outcomes: tuple[PrimaryOutcome, ...] = ()
-    strategy: Literal["treatment policy"] = "treatment policy"
-    multiplicity: str
-    citation: str
-
-
-class Covariate(_Part):
-    """A characteristic known before time zero, used for case-mix adjustment."""
-
-    name: Word
-    label: str
-    kind: Literal["numeric", "boolean", "categorical"]
-    levels: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _levels_fit(self) -> Self:
-        if (self.kind == "categorical") != bool(self.levels):
-            raise ValueError("levels are listed for a categorical covariate, and only for one")
-        return self
-
-
-class EffectModifier(_Part):
-    """A characteristic known before time zero that may change an effect; it splits patients into two groups.
-
-    A number is split at `above`, a category by `level` against all others, a yes/no by itself.
-    """
-
-    name: Word
-    label: str
-    column: Word
-    above: float | None = None
-    level: str | None = None
-    citation: str
-
-    @model_validator(mode="after")
-    def _splits_one_way(self) -> Self:
-        if self.above is not None and self.level is not None:
-            raise ValueError("an effect modifier is split by above or by level, not by both")
-        return self
-
-
-class Sensitivity(_Part):
-    """The one specification of the sensitivity analysis: every combination of these choices that a method offers.
-
-    An empty list keeps every choice of its kind.
-    """
-
-    estimators: tuple[str, ...] = ()
-    populations: tuple[str, ...] = ()
-    missing_data: tuple[str, ...] = ()
-    strategies: tuple[str, ...] = ()
-    thresholds: tuple[Word, ...] = ()
-    citation: str = "Specification curve: Simonsohn, Simmons and Nelson 2020, Nat Hum Behav 4:1208"
-
-
-class LiteratureMatch(_Part):
-    """Which figure of the study stands beside which published figures.
-
-    Published rows are found by `instrument`, any of `measures`, and `kind`; where `tiers` are given, for these alone.
-    The study's own figure is that of an `outcome` (with a `threshold` for responders), of an `endpoint`, or of a
-    `covariate` (one `level` of it for a share). `stand_in` says what differs where the two are not the same thing.
-    """
-
-    instrument: str
-    measures: tuple[str, ...] = Field(min_length=1)
-    kind: Literal["mean", "mean change", "difference", "share", "responders", "incidence"]
-    tiers: tuple[Word, ...] = ()
-    outcome: Word | None = None
-    threshold: Word | None = None
-    endpoint: Word | None = None
-    covariate: Word | None = None
-    level: str | None = None
-    stand_in: str = ""
-
-    @model_validator(mode="after")
-    def _names_one_figure(self) -> Self:
-        if sum(name is not None for name in (self.outcome, self.endpoint, self.covariate)) != 1:
-            raise ValueError("name one of outcome, endpoint and covariate")
-        needed = {"incidence": self.endpoint, "share": self.covariate and self.level, "responders": self.threshold}
-        if self.kind in needed and needed[self.kind] is None:
-            raise ValueError("an incidence needs an endpoint, a share a covariate and level, responders a threshold")
-        return self
-
-
-class Literature(_Part):
-    """The outside view: published figures to set beside the study's own."""
-
-    file: str = Field(pattern=r"^[a-z0-9_-]+\.csv$")
-    months_apart: float = Field(ge=0)
-    population_caveats: dict[str, str] = {}
-    matches: tuple[LiteratureMatch, ...] = ()
-    citation: str
-
-
-class TargetTrial(_Part):
-    """The trial that a contrast emulates (Hernán and Robins 2016)."""
-
-    eligibility: str
-    strategies: str
-    time_zero: str
-    outcome: str
-    estimand: str
-    follow_up: str
-
-
-class Contrast(_Part):
-    """A comparison of two tiers between which a patient could have been given either."""
-
-    name: Word
-    tier: Word
-    reference: Word
-    endpoint: Word | None = None
-    strata: tuple[Word, ...] = ()
-    target_trial: TargetTrial
-
-
-class Diagnostics(_Part):
-    """Limits that an analysis must keep to be shown."""
-
-    smd_maximum: float = Field(gt=0)
-    variance_ratio_minimum: float = Field(gt=0)
-    variance_ratio_maximum: float = Field(gt=0)
-    effective_sample_size_minimum: float = Field(ge=0)
-    effective_sample_size_fraction: float = Field(ge=0, le=1)
-    events_per_arm_minimum: int = Field(ge=1)
-    subjects_per_arm_minimum: int = Field(ge=2)
-    crossover_maximum: float = Field(gt=0, le=1)
-    negative_control_alpha: float = Field(gt=0, lt=1)
-    completeness_target: float = Field(gt=0, le=1)
-    citation: str
-
-
-class Sites(_Part):
-    """How treating sites are watched: limits of a signal, what is shown of a site, and the charts in order of time.
-
-    A signal is a count beyond limits that hold `signal_level` of ordinary sites; fewer patients than
-    `minimum_subjects` or a reliability below `reliability_minimum` withhold ranks and shrunken estimates, never a
-    signal. Patient-reported figures of a site with a response below `response_minimum` are withheld.
-    """
-
-    signal_level: float = Field(default=0.998, gt=0.5, lt=1)
-    warning_level: float = Field(default=0.95, gt=0.5, lt=1)
-    winsorised_share: float = Field(default=0.1, ge=0, lt=0.5)
-    minimum_subjects: int = Field(default=30, ge=1)
-    reliability_minimum: float = Field(default=0.7, ge=0, le=1)
-    response_minimum: float = Field(default=0.6, ge=0, le=1)
-    cusum_odds_ratio: float = Field(default=2.0, gt=1)
-    cusum_run_length: int = Field(default=10_000, ge=100, le=100_000)
-    citation: str = (
-        "99.8 % limits, additive over-dispersion, 10 % winsorised: Spiegelhalter 2005; reliability 0.7: Adams 2009; "
-        "odds ratio 2 and a run length near 10,000: Steiner 2000 [unverified]"
-    )
-
-
-class Disclosure(_Part):
-    """What may leave: counts from 1 to `minimum_count` − 1 never do."""
-
-    minimum_count: int = Field(ge=2)
-    percent_decimals: int = Field(ge=0, le=2)
-    citation: str
-
-
-QuasiIdentifier = Literal[
-    "age_band", "sex", "site_id", "tier", "enrolment_year", "enrolment_quarter", "bmi", "smoking", "insurance",
-    "education", "workers_comp", "prior_lumbar_surgery",
-]  # fmt: skip
-
-
-class Anonymity(_Part):
-    """k-anonymity: how many patients must share what an outsider could know of them, and what follows if fewer do.
-
-    `tier` is the first one since enrolment; an age band has `age_band_years` years, and 90 or older is its own.
-    `class_words` are words that this study's classes of insurance and education hold beside the usual ones: the guard
-    refuses a release whose classes hold any other, since it may name a person or a place.
-    """
-
-    quasi_identifiers: tuple[QuasiIdentifier, ...] = Field(
-        default=("age_band", "sex", "site_id", "tier", "enrolment_year"), min_length=1
-    )
-    age_band_years: int = Field(default=5, ge=1, le=50)
-    minimum_group: int = Field(default=5, ge=2)
-    action: Literal["warn", "block"] = "warn"
-    class_words: tuple[str, ...] = ()
-    citation: str = "k of 5 for data that stay inside: common practice [unverified]"
-
-    @model_validator(mode="after")
-    def _names_once(self) -> Self:
-        _require_unique("quasi_identifiers", list(self.quasi_identifiers))
-        return self
-
-
-class ExplainedChange(_Part):
-    """A change between releases that has a known reason; without a group it speaks for all groups."""
-
-    release: str
-    quantity: str
-    group: str | None = None
-    reason: str
-
-
-class ReleaseChanges(_Part):
-    """How far a release may differ from the one before it without an explanation.
-
-    Counts may fall or grow by a fraction of the value before, and by less than `minimum_records` in any case; patients
-    and treatments may be gone or told otherwise up to a share; the share of quarantined rows may move by a fraction;
-    estimates may move by standard errors.
-    """
-
-    fall_fraction: float = Field(default=0.02, ge=0, le=1)
-    growth_fraction: float = Field(default=0.5, ge=0)
-    minimum_records: int = Field(default=11, ge=1)
-    gone_fraction: float = Field(default=0.01, ge=0, le=1)
-    told_otherwise_fraction: float = Field(default=0.02, ge=0, le=1)
-    quarantine_fraction: float = Field(default=0.02, ge=0, le=1)
-    standard_errors: float = Field(default=3.0, gt=0)
-    explained: tuple[ExplainedChange, ...] = ()
-    citation: str = ""
-
-
-class Amendment(_Part):
-    """A change of the protocol, with its reason."""
-
-    version: str
-    change: str
-    reason: str
-
-
-class Protocol(_Part):
+class Protocol(Part):
     """A whole study protocol."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
@@ -430,9 +80,9 @@ class Protocol(_Part):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         for key in ("tiers", "instruments", "windows", "covariates", "effect_modifiers", "contrasts"):
-            _require_unique(key, [part.name for part in getattr(self, key)])
+            require_unique(key, [part.name for part in getattr(self, key)])
         timed = (*self.endpoints, *self.supplementary_endpoints)
-        _require_unique("endpoints", [e.name for e in timed] + [r.name for r in self.relapses])
+        require_unique("endpoints", [e.name for e in timed] + [r.name for r in self.relapses])
         tiers = {tier.name for tier in self.tiers}
         endpoints = {endpoint.name for endpoint in self.endpoints}
         for contrast in self.contrasts:
@@ -563,12 +213,6 @@ def _has(part: Any, step: Any) -> bool:
     if isinstance(part, dict):
         return step in part
     return isinstance(part, list) and isinstance(step, int) and step < len(part)
-
-
-def _require_unique(key: str, names: list[str]) -> None:
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise ValueError(f"{key} names {min(repeated)} twice; each name stands once")
 
 
 def _require_known(key: str, name: str, known: set[str]) -> None:

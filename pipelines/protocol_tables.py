@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.protocol import ESCALATION, REPEAT, Endpoint, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
 
 PROTOCOL_SCHEMA: dict[str, dict[str, type[pl.DataType]]] = {
     "study": {

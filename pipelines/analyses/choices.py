@@ -14,7 +14,8 @@ import polars as pl
 
 from pipelines.analyses import horizons, imputed, repeated, scores, specifications, walking, weighted_effects
 from pipelines.analyses.registry import Tables
-from pipelines.protocol import Contrast, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast
 
 COMPLETE_CASES = "complete cases"
 DROPOUT_WEIGHTS = "dropout weights"

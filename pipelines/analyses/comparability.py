@@ -20,7 +20,8 @@ from pipelines.analyses.checks import FAILED, Row, at_least, at_most, not_applic
 from pipelines.analyses.rows import endpoint_rows
 from pipelines.analyses.weighting import OVERLAP, Weighted
 from pipelines.models.weighted_failure import weighted_incidence
-from pipelines.protocol import Diagnostics, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Diagnostics
 
 SAMPLE_SIZE = "effective sample size"
 MODELLED = "balance of modelled terms"

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.analyses.rows import in_ladder_order
-from pipelines.protocol import Covariate, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Covariate
 
 # A level (or a yes) with fewer patients than this in a model's rows has a leverage near one; HC3 would divide by zero.
 MINIMUM_LEVEL_ROWS = 10

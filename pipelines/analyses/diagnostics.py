@@ -22,7 +22,8 @@ from pipelines.analyses.rows import (
     windows,
 )
 from pipelines.analyses.weighting import weighted_contrasts
-from pipelines.protocol import Contrast, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast
 
 SUBJECTS = "patients per arm"
 EVENTS = "events per arm"

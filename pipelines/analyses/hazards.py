@@ -23,7 +23,8 @@ from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test
 from pipelines.models.weighted_failure import weighted_hazard_ratios
-from pipelines.protocol import Contrast, Endpoint, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, Endpoint
 
 UNADJUSTED = "unadjusted"
 ADJUSTED = "covariates"

@@ -32,7 +32,8 @@ from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
 from pipelines.models.competing_risks import restricted_time_lost
 from pipelines.models.survival import restricted_mean
 from pipelines.models.weighted_failure import EVENT_FREE, weighted_incidence
-from pipelines.protocol import Contrast, Endpoint, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, Endpoint
 
 LEVEL = 0.95
 UNADJUSTED = "unadjusted"

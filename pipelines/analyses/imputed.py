@@ -20,7 +20,8 @@ from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.models.imputation import NUMBERS, Imputations, delta_adjusted, impute, pool_results, tipping_point
 from pipelines.models.propensity import effects, weights
-from pipelines.protocol import Contrast, PrimaryOutcome, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, PrimaryOutcome
 
 IMPUTED = "propensity-weighted, multiple imputation"
 TIPPING = "tipping point"

@@ -18,7 +18,8 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import described_endpoints, horizons
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.walking import is_fixed_time
-from pipelines.protocol import LiteratureMatch, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import LiteratureMatch
 
 READS = ("table_one", "trajectories", "responders", "cumulative_incidence", "contrasts")
 NO_COUNTERPART = "no counterpart"

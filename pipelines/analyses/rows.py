@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
-from pipelines.protocol import Contrast, Endpoint, Protocol, Window
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, Endpoint, Window
 
 NUMBERS = ("estimate", "std_error", "log_std_error", "ci_low", "ci_high", "p_value")
 CAUSES = {1: "event", 2: "death"}

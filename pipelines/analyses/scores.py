@@ -11,7 +11,8 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, score_instruments, stacked, windows
 from pipelines.models.comparison import ancova
-from pipelines.protocol import Instrument, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Instrument
 
 ANCOVA_UNADJUSTED = "ANCOVA (HC3), baseline only"
 ANCOVA_ADJUSTED = "ANCOVA (HC3), covariate-adjusted"

@@ -17,7 +17,8 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import ESTIMABLE
 from pipelines.models.sensitivity import e_value, standardised_difference_limits
-from pipelines.protocol import Contrast, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast
 
 E_VALUE = "E-value"
 CURVE = "specification"

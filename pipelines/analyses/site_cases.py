@@ -18,7 +18,8 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import endpoint_rows, in_ladder_order
 from pipelines.models.propensity import weights
-from pipelines.protocol import Endpoint, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Endpoint
 
 ADJUSTED = "tier and case mix"
 BY_TIER = "tier only: too few events for case mix"

@@ -21,7 +21,8 @@ from pipelines.models.funnel import funnel_limits as limits_of_sites
 from pipelines.models.funnel import ratio_limits
 from pipelines.models.proportions import wilson
 from pipelines.models.shrinkage import random_intercept
-from pipelines.protocol import Protocol, Sites
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Sites
 
 LEVEL = 0.95
 ABOVE, BELOW = "signal for review: more than expected", "signal for review: fewer than expected"

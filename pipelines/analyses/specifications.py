@@ -17,7 +17,8 @@ from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
 from pipelines.models.comparison import aipw, ancova
 from pipelines.models.propensity import effects, trim, weights
 from pipelines.models.standardisation import standardised_risks
-from pipelines.protocol import PrimaryOutcome, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import PrimaryOutcome
 
 AIPW = "doubly robust (AIPW), complete cases"
 COMPLETE = "propensity-weighted, complete cases"

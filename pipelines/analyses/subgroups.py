@@ -21,7 +21,8 @@ from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
 from pipelines.analyses.weighted_effects import visits_with_weights
 from pipelines.models.propensity import effects, weights
-from pipelines.protocol import Contrast, EffectModifier, PrimaryOutcome, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, EffectModifier, PrimaryOutcome
 
 METHOD = "propensity-weighted within the group"
 NUMBERS = ("estimate", "std_error", "ci_low", "ci_high", "p_value")

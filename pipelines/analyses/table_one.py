@@ -9,7 +9,8 @@ import polars as pl
 
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked
-from pipelines.protocol import Covariate, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Covariate
 
 
 def table_one(tables: Tables, protocol: Protocol) -> pl.DataFrame:

@@ -17,7 +17,8 @@ from pipelines.models.comparison import ancova
 from pipelines.models.propensity import Propensity
 from pipelines.models.proportions import wilson
 from pipelines.models.walking import distance_to_stop_curve, joint_time_speed, time_to_stop_curve, weighted_time_speed
-from pipelines.protocol import Instrument, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Instrument
 
 FIXED_TIME_UNADJUSTED = "ANCOVA (HC3) of metres in a fixed time, baseline only"
 FIXED_TIME_ADJUSTED = "ANCOVA (HC3) of metres in a fixed time, covariate-adjusted"

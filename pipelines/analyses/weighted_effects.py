@@ -19,7 +19,8 @@ from pipelines.analyses.walking import WALK_COLUMNS, is_fixed_time, model_rows, 
 from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts, with_dropout_weights
 from pipelines.models.propensity import effects
 from pipelines.models.proportions import number_needed_to_treat
-from pipelines.protocol import Instrument, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Instrument
 
 WEIGHTED = "propensity-weighted"
 WEIGHTED_WALK = "propensity-weighted joint time and speed"

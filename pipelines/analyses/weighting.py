@@ -15,7 +15,8 @@ import polars as pl
 from pipelines.analyses.covariates import usable
 from pipelines.analyses.rows import arms, smallest_arm
 from pipelines.models.propensity import Propensity, weights
-from pipelines.protocol import Contrast, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast
 
 POPULATIONS = ("overlap", "ate", "att")
 OVERLAP = "overlap"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pipelines.protocol import ExplainedChange, Protocol, ReleaseChanges
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import ExplainedChange, ReleaseChanges
 from pipelines.warehouse import Warehouse
 
 CHANGES = "quality.changes"

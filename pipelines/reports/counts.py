@@ -11,7 +11,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from pipelines.protocol import ESCALATION, REPEAT, Endpoint, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
 from pipelines.reports import keys
 from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from pipelines.protocol import Contrast
+from pipelines.protocol_parts import Contrast
 from pipelines.reports import counts, keys
 from pipelines.reports.study import Study
 from pipelines.reports.suppression import Key

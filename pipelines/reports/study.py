@@ -5,7 +5,8 @@ from functools import cached_property
 
 import polars as pl
 
-from pipelines.protocol import Contrast, Instrument, PrimaryOutcome, Protocol
+from pipelines.protocol import Protocol
+from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome
 from pipelines.reports import keys, numbers
 from pipelines.reports.gate import Gate
 from pipelines.reports.suppression import Decisions

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines.protocol import Contrast, Protocol, load_protocol
+from pipelines.protocol import Protocol, load_protocol
+from pipelines.protocol_parts import Contrast
 from pipelines.resources import default_protocol_file
 from pipelines.simulate.block import generator
 from pipelines.simulate.course import Course, simulate_course

@@ -4,7 +4,7 @@ from math import sqrt
 
 import polars as pl
 
-from pipelines.protocol import Covariate
+from pipelines.protocol_parts import Covariate
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.flow import FlowStep, flow_panel

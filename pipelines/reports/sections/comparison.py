@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.protocol import PrimaryOutcome
+from pipelines.protocol_parts import PrimaryOutcome
 from pipelines.reports import numbers
 from pipelines.reports.content import (
     Cell,

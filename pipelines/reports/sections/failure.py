@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.protocol import Endpoint
+from pipelines.protocol_parts import Endpoint
 from pipelines.reports import counts, keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel

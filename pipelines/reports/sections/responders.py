@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.protocol import Instrument, Threshold
+from pipelines.protocol_parts import Instrument, Threshold
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.dots import dot_panel

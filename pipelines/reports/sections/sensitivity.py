@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.protocol import Contrast, PrimaryOutcome
+from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.choices import ChoiceRow, choices_panel

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pipelines.protocol import Instrument
+from pipelines.protocol_parts import Instrument
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
