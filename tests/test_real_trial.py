@@ -5,33 +5,20 @@ sandwich 3.0.2, HC3; pain ~ baseline + arm and ODI ~ baseline + arm, reference u
 from the folder shared beside the checkout, and skips without it.
 """
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import polars as pl
 import pytest
+import real_trial as trial
 
 from pipelines.analyses import ANALYSES
 from pipelines.warehouse import open_warehouse
 
 TESTS = Path(__file__).resolve().parent
 
-
-def _helper(name: str) -> ModuleType:
-    """A module that stands in `tests/` itself, which is not a package."""
-    spec = importlib.util.spec_from_file_location(name, TESTS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-trial = _helper("real_trial")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not trial.is_present(), reason=trial.ABSENT)]
 
 

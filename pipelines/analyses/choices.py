@@ -51,7 +51,7 @@ CHOICES: tuple[Choice, ...] = (
     Choice(weighted_effects.RISK_NON_RESPONSE, "propensity weighting", NON_RESPONSE, _RESPONSES,
            "pipelines.models.propensity.effects", _SCORE.replace("mean of Y", "share of responders")),
     Choice(weighted_effects.WEIGHTED_WALK, "propensity-weighted joint model", DROPOUT_WEIGHTS, _WALKS,
-           "pipelines.models.walking.joint_time_speed", f"{_WALK}; weighted by P(tier | X)"),
+           "pipelines.models.walking.weighted_time_speed", f"{_WALK}; weighted by P(tier | X)"),
     Choice(specifications.COMPLETE, "propensity weighting", COMPLETE_CASES, _SCORES,
            "pipelines.models.propensity.effects", _SCORE),
     Choice(specifications.COMPLETE_BY_SITE, "propensity weighting, clustered by site", COMPLETE_CASES, _SCORES,

@@ -1,14 +1,13 @@
 """OMOP sources against patients made by hand (`omop_example.py`), by four doors, and against a public data set."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
+import omop_example as example
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -18,18 +17,6 @@ from pipelines.ingest.manifest import load_manifest
 from pipelines.ingest.sources import open_source
 from pipelines.protocol import Protocol
 
-
-def _helper(name: str) -> ModuleType:
-    """A module beside this file, which no package holds."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-example = _helper("omop_example")
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "omop" / "synthea27nj_cdm54_parquet.zip"
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 

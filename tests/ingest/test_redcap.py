@@ -1,12 +1,11 @@
 """A REDCap export of some of the bundled patients gives what the four native tables give, and loses nothing."""
 
 import hashlib
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import polars as pl
 import pytest
+import redcap_example as example
 from polars.testing import assert_frame_equal
 
 from pipelines.assets.in_memory import derived_frames
@@ -15,18 +14,6 @@ from pipelines.ingest.manifest import load_manifest
 from pipelines.ingest.sources import open_source
 from pipelines.protocol import Protocol
 
-
-def _helper(name: str) -> ModuleType:
-    """A module beside this file, which no package holds."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-example = _helper("redcap_example")
 MAPPING, export, native_tables, write = example.MAPPING, example.export, example.native_tables, example.write
 TABLES = ("patients", "treatments", "assessments", "events")
 
