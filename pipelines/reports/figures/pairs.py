@@ -43,7 +43,7 @@ def pairs_panel(rows: Sequence[PairRow], axis: str, title: str, alt: str, zero: 
     """One panel: hollow diamonds are published, filled marks in the tier's colour are the cohort's."""
     with style.house_style():
         figure = style.canvas(style.COLUMN_MM, 13 + _ROW_MM * len(rows))
-        ax = style.axes_mm(figure, left=39, bottom=9, right=3, top=2)
+        ax = style.axes_mm(figure, left=45, bottom=9, right=3, top=2)
         ax.set_xlim(*_span(rows, zero))
         ax.set_ylim(len(rows), 0)
         for place, row in enumerate(rows):
@@ -51,7 +51,7 @@ def pairs_panel(rows: Sequence[PairRow], axis: str, title: str, alt: str, zero: 
             if place:
                 ax.axhline(place, color=style.FAINT, linewidth=0.5)
             for text, y, colour, weight in ((row.label, 0.3, style.INK, 600), (row.detail, 0.72, style.QUIET, 400)):
-                ax.annotate(text, (0, place + y), xycoords=("axes fraction", "data"), xytext=(-110, 0),
+                ax.annotate(text, (0, place + y), xycoords=("axes fraction", "data"), xytext=(-127, 0),
                             textcoords="offset points", ha="left", va="center", fontsize=style.FONT_SIZE - 0.8,
                             color=colour, fontweight=weight, annotation_clip=False)  # fmt: skip
             _mark(ax, row.published, place + 0.3, style.QUIET, style.PAPER, "D", 0.9)
