@@ -6,7 +6,7 @@ model-based and robust covariance. Does not belong here: frames and names of res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ DECREMENT_TOLERANCE = 1e-12
 # Below this share of the information at 0, a direction of the coefficients has run off to infinity.
 INFORMATION_KEPT = 1e-6
 COLLINEAR = 1e-9
+# A column with more than two values among its first rows need not be looked at whole.
+FIRST_ROWS = 100
 
 
 class NoMaximum(Exception):
@@ -48,14 +50,17 @@ class Scale:
     spread: Floats
 
     @classmethod
-    def standardise(cls, X: Floats) -> tuple[Floats, Scale]:
-        """Return a standardised copy; a constant column keeps spread 0 and is refused by `check_covariates`."""
-        centre = X.mean(axis=0)
-        Z = X - centre
-        spread = np.sqrt(np.einsum("ij,ij->j", Z, Z) / len(Z))
+    def standardise(cls, X: Floats) -> Scale:
+        """Standardise X in its own memory; a constant column keeps spread 0 and is refused by `check_covariates`."""
+        centre, squares = X.mean(axis=0), np.zeros(X.shape[1])
+        for low in range(0, len(X), CHUNK):
+            part = X[low : low + CHUNK]
+            part -= centre
+            squares += np.einsum("ij,ij->j", part, part)
+        spread = np.sqrt(squares / len(X))
         spread[spread <= 1e-12 * np.maximum(np.abs(centre), 1e-300)] = 0.0
-        Z /= np.where(spread > 0, spread, 1.0)
-        return Z, cls(centre, spread)
+        X /= np.where(spread > 0, spread, 1.0)
+        return cls(centre, spread)
 
     def covariance(self, standardised: Floats) -> Floats:
         return standardised / np.outer(self.spread, self.spread)
@@ -73,8 +78,7 @@ def check_covariates(X: Floats, event: Bools, scale: Scale, names: Sequence[str]
     if constant:
         raise NoMaximum(f"no variation in {', '.join(constant)}")
     for name, column in zip(names, X.T, strict=True):
-        low, high = column.min(), column.max()
-        if not ((column == low) | (column == high)).all():
+        if len(np.unique(column[:FIRST_ROWS])) > 2 or len(np.unique(column)) > 2:
             continue
         among_events = column[event]
         if (among_events == among_events[0]).all():
@@ -109,18 +113,25 @@ def robust_covariance(maximum: Maximum, cluster: Ints | None) -> Floats:
 
     Source: Lin & Wei, JASA 84 (1989) 1074-1078; no small-sample factor.
     """
-    residuals = maximum.evaluation.score_residuals()
-    residuals *= maximum.evaluation.data.weight[:, None]
+    bread = linalg.inv(maximum.information)
+    meat = np.zeros_like(bread)
+    for part in _weighted_scores(maximum.evaluation, cluster):
+        meat += part.T @ part
+    return bread @ meat @ bread
+
+
+def _weighted_scores(evaluation: Evaluation, cluster: Ints | None) -> Iterator[Floats]:
+    """Yield weighted score residuals by row, in chunks; with clusters, all of their sums by cluster."""
+    weight = evaluation.data.weight
     if cluster is not None:
         n = len(cluster)
-        by_cluster = sparse.csc_matrix((np.ones(n), cluster.astype(np.int32), np.arange(n + 1, dtype=np.int32)))
-        residuals = by_cluster @ residuals
-    meat = np.zeros_like(maximum.information)
-    for low in range(0, len(residuals), CHUNK):
-        part = residuals[low : low + CHUNK]
-        meat += part.T @ part
-    bread = linalg.inv(maximum.information)
-    return bread @ meat @ bread
+        by_cluster = sparse.csc_matrix((weight, cluster.astype(np.int32), np.arange(n + 1, dtype=np.int32)))
+        yield by_cluster @ evaluation.score_residuals()
+        return
+    low = 0
+    for part in evaluation.score_residual_parts():
+        yield part * weight[low : low + len(part), None]
+        low += len(part)
 
 
 def _newton_step(information: Floats, score: Floats, null_information: Floats, names: Sequence[str]) -> Floats:

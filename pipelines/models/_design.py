@@ -37,7 +37,11 @@ def design_matrix(frame: pl.DataFrame, covariates: Sequence[str]) -> tuple[Float
         values, names = _main_effects(frame, covariates)
     else:
         values, names = _expanded(frame, covariates)
-    infinite = [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()]
+    infinite = (
+        []
+        if np.isfinite(values.sum())
+        else [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()]
+    )
     if infinite:
         raise ModelInputError(f"Values that are not finite in {', '.join(infinite)}; mend these rows first.")
     return values, names

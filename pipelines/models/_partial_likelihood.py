@@ -12,12 +12,13 @@ Source: Efron, JASA 72 (1977) 557-565; Therneau & Grambsch, Modeling Survival Da
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from pipelines.models._frames import Bools, Floats
+from pipelines.models._frames import Bools, Floats, Ints
 from pipelines.models._risk_sets import RiskSets, SubdistributionRiskSets, rows_by_slot, slot_sums
 
 CHUNK = 16_384
@@ -27,6 +28,7 @@ CHUNK = 16_384
 class PartialLikelihood:
     """The data of a fit: X of shape (n, p), weights and events of shape (n,), risk sets with s slots.
 
+    `deaths` are the numbers of the rows with an event, `slot_of_deaths` their slots.
     The ties are laid out as terms, one per slot (Breslow) or one per death (Efron): `term_slot`, the weight
     `term_weight` of the term and the share `term_share` = l/d of the deaths already taken out.
     """
@@ -34,6 +36,8 @@ class PartialLikelihood:
     X: Floats
     weight: Floats
     event: Bools
+    deaths: Ints
+    slot_of_deaths: Ints
     risk_sets: RiskSets | SubdistributionRiskSets
     deaths_by_slot: sparse.csr_matrix
     term_weight: Floats
@@ -59,6 +63,8 @@ class PartialLikelihood:
             X,
             weight,
             event,
+            rows,
+            risk_sets.slot[rows],
             risk_sets,
             deaths_by_slot,
             np.repeat(total / terms, terms),
@@ -76,7 +82,7 @@ class PartialLikelihood:
         denominator = np.repeat(S0[self.event_slots], terms) - self.term_share * np.repeat(
             S0_deaths[self.event_slots], terms
         )
-        log_likelihood = (self.weight * eta)[self.event].sum() - (self.term_weight * np.log(denominator)).sum()
+        log_likelihood = self.weight[self.deaths] @ eta[self.deaths] - (self.term_weight * np.log(denominator)).sum()
         return Evaluation(self, risk, denominator, float(log_likelihood))
 
     def by_slot(self, per_term: Floats) -> Floats:
@@ -87,7 +93,7 @@ class PartialLikelihood:
 
     def own_slot(self, per_slot: Floats) -> Floats:
         """Return, for the rows with an event, the value at their own time."""
-        return per_slot[self.risk_sets.slot[self.event]]
+        return per_slot[self.slot_of_deaths]
 
 
 class Evaluation:
@@ -106,8 +112,8 @@ class Evaluation:
     def expected(self, factor: Floats | None = None) -> Floats:
         """Return each row's cumulative hazard (times exp(η): its expected events), each slot's jump times `factor`."""
         hazard, own = self._times(self.hazard, factor), self._times(self.hazard_of_deaths, factor)
-        result = self.data.risk_sets.accumulate(hazard)
-        result[self.data.event] -= self.data.own_slot(own)
+        result = self.data.risk_sets.accumulator(hazard)(slice(None))
+        result[self.data.deaths] -= self.data.own_slot(own)
         return result
 
     def score(self, factor: Floats | None = None) -> Floats:
@@ -115,7 +121,7 @@ class Evaluation:
         data = self.data
         residual = -self.risk * self.expected(factor)
         own = 1.0 if factor is None else data.own_slot(factor)
-        residual[data.event] += data.weight[data.event] * own
+        residual[data.deaths] += data.weight[data.deaths] * own
         return data.X.T @ residual
 
     def information(self, factor: Floats | None = None) -> Floats:
@@ -130,6 +136,10 @@ class Evaluation:
 
     def score_residuals(self) -> Floats:
         """Return each row's contribution to the score (unweighted), shape (n, p)."""
+        return np.concatenate(list(self.score_residual_parts()))
+
+    def score_residual_parts(self) -> Iterator[Floats]:
+        """Yield the score residuals in the order of the rows, at most CHUNK rows at a time."""
         data = self.data
         S1, S1_deaths = self.moments()
         plain, mixed, squared = self._curvature()
@@ -137,13 +147,18 @@ class Evaluation:
         mean_path_of_deaths = mixed[:, None] * S1 - squared[:, None] * S1_deaths
         total = np.maximum(slot_sums(data.deaths_by_slot, data.weight), np.finfo(float).tiny)
         mean = (self.hazard[:, None] * S1 - self.hazard_of_deaths[:, None] * S1_deaths) / total[:, None]
-        relative = self.risk / data.weight
-        residuals = data.risk_sets.accumulate(mean_path)
-        residuals[data.event] -= data.own_slot(mean_path_of_deaths)
-        residuals -= data.X * self.expected()[:, None]
-        residuals *= relative[:, None]
-        residuals[data.event] += data.X[data.event] - data.own_slot(mean)
-        return residuals
+        relative, expected = self.risk / data.weight, self.expected()
+        at_risk = data.risk_sets.accumulator(mean_path)
+        for low in range(0, len(data.X), CHUNK):
+            rows = slice(low, low + CHUNK)
+            X, deaths = data.X[rows], np.flatnonzero(data.event[rows])
+            own = data.risk_sets.slot[low + deaths]
+            residuals = at_risk(rows)
+            residuals[deaths] -= mean_path_of_deaths[own]
+            residuals -= X * expected[rows, None]
+            residuals *= relative[rows, None]
+            residuals[deaths] += X[deaths] - mean[own]
+            yield residuals
 
     def moments(self) -> tuple[Floats, Floats]:
         """Return S1 of those at risk and of the deaths, shapes (s, p)."""

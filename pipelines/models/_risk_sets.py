@@ -10,7 +10,7 @@ including `slot`. Rows that share a slot lie together, so that a sum over rows i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,6 +18,9 @@ import numpy as np
 from scipy import sparse
 
 from pipelines.models._frames import Bools, Floats, Ints
+
+# Gives a slice of the rows their sums over slots; a slice at a time keeps (n, p) out of memory.
+Accumulator = Callable[[slice], Floats]
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,12 @@ class RiskSets:
             return total
         return total - self.slots.remaining(slot_sums(self.entries, weight, values))
 
-    def accumulate(self, per_slot: Floats) -> Floats:
-        """Return each row's sum of a quantity over the slots at which it is at risk, shape (n,) or (n, p)."""
-        running = self.slots.cumulated(per_slot)
-        if self.entry_slot is None:
-            return running[self.slot]
-        return running[self.slot] - running[self.entry_slot]
+    def accumulator(self, per_slot: Floats) -> Accumulator:
+        """Return what gives some rows' sums of a quantity over the slots at which they are at risk, (m,) or (m, p)."""
+        running, entry_slot = self.slots.cumulated(per_slot), self.entry_slot
+        if entry_slot is None:
+            return lambda rows: running[self.slot[rows]]
+        return lambda rows: running[self.slot[rows]] - running[entry_slot[rows]]
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,20 @@ class SubdistributionRiskSets:
             total += _scaled(np.cumsum(kept, axis=0) - kept, at_slot)
         return total
 
-    def accumulate(self, per_slot: Floats) -> Floats:
-        """Return each row's weighted sum of a quantity over the slots at which it is at risk."""
-        total = self.natural.accumulate(per_slot)
+    def accumulator(self, per_slot: Floats) -> Accumulator:
+        """Return what gives some rows' weighted sums of a quantity over the slots at which they are at risk."""
+        natural, later = self.natural.accumulator(per_slot), []
         for at_slot, share in self.faded:
             to_come = _scaled(per_slot, at_slot)
-            later = self.slots.remaining(to_come) - to_come
-            total += _scaled(later[self.slot], share)
-        return total
+            later.append((self.slots.remaining(to_come) - to_come, share))
+
+        def of(rows: slice) -> Floats:
+            total = natural(rows)
+            for path, share in later:
+                total += _scaled(path[self.slot[rows]], share[rows])
+            return total
+
+        return of
 
 
 def rows_by_slot(slot: Ints, slots: int, rows: Ints | None = None, total: int | None = None) -> sparse.csr_matrix:

@@ -174,7 +174,10 @@ def influence(fit: CoxFit, rows: int) -> Floats:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a fit needs, in the order of the risk sets: X (n, p), weights, clusters and strata columns (n rows)."""
+    """What a fit needs, in the order of the risk sets: X (n, p), weights, clusters and strata columns (n rows).
+
+    The fit standardises X in its own memory.
+    """
 
     X: Floats
     terms: Sequence[str]
@@ -195,10 +198,10 @@ def fit_model(problem: Problem, robust: bool, ties: str, level: float) -> CoxFit
     """Fit a proportional-hazards model on any risk sets and lay out its results."""
     if problem.X.shape[1] == 0:
         raise ModelInputError("A regression needs at least one covariate.")
-    Z, scale = Scale.standardise(problem.X)
+    scale = Scale.standardise(problem.X)
     try:
         check_covariates(problem.X, problem.times.event, scale, problem.terms)
-        likelihood = PartialLikelihood.of(Z, problem.weight, problem.times.event, problem.risk_sets, ties)
+        likelihood = PartialLikelihood.of(problem.X, problem.weight, problem.times.event, problem.risk_sets, ties)
         maximum = maximise(likelihood, problem.terms)
     except NoMaximum as reason:
         return _without_numbers(problem, not_estimable(str(reason)))

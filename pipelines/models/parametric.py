@@ -125,9 +125,9 @@ def observed_bounds(frame: pl.DataFrame, time: str, event: str, upper: str | Non
 def _fitted(
     distribution: str, X: Floats, terms: Sequence[str], low: Floats, high: Floats, happened: Bools, level: float
 ) -> ParametricFit:
-    Z, scale = Scale.standardise(X)
+    scale = Scale.standardise(X)
     check_covariates(X, happened, scale, terms)
-    Z = np.column_stack([np.ones(len(Z)), Z])
+    Z = np.column_stack([np.ones(len(X)), X])
     if np.linalg.matrix_rank(Z) < Z.shape[1]:
         raise NoMaximum("the covariates are collinear")
     names = ["Intercept", *terms, "log(scale)"]
