@@ -1,9 +1,11 @@
 """The torture as a command: which parts, at what size, and their figures as Markdown and CSV in a folder.
 
 Parts can be named with --part; --kills, --releases and --workers change its size. It takes about an hour of two cores.
+Kills are noted one by one: a torture that was cut off is carried on by another with --add and another --seed.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that are asked for; the exit code is 1 when anything failed."""
     asked = _asked(arguments)
     one_thread()
-    folder = empty(Path(asked.folder).absolute())
+    folder = Path(asked.folder).absolute()
+    folder = folder if asked.add and folder.is_dir() else empty(folder)
     lines, faults = [f"Seed {asked.seed}, {PATIENTS} patients, {asked.workers} workers.", ""], 0
     for part in asked.part or PARTS:
         begun = time.monotonic()
@@ -63,12 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="torture", description="Hurt runs and releases, and see what holds.")
-    parser.add_argument("folder", nargs="?", default="torture", help="for the figures; emptied first")
+    parser.add_argument("folder", nargs="?", default="torture", help="for the figures; emptied first unless --add")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be given again")
     parser.add_argument("--kills", type=int, default=200, help="kills, half of them inside publishing")
     parser.add_argument("--releases", type=int, default=2000, help="mutated releases")
     parser.add_argument("--workers", type=int, default=2, help="homes that are tortured side by side")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--add", action="store_true", help="keep the folder and count the kills noted there, too")
     return parser.parse_args(arguments)
 
 
@@ -92,7 +96,11 @@ def _frame(rows: Sequence[Any]) -> pl.DataFrame:
 
 
 def _kills(scratch: Path, asked: argparse.Namespace) -> tuple[pl.DataFrame, str]:
-    frame = _frame(list(_side_by_side(partial(_kill_share, scratch, asked.seed), _shares(asked.kills, asked.workers))))
+    notes = Path(asked.folder).absolute() / "kills"
+    notes.mkdir(exist_ok=True)
+    work = partial(_kill_share, scratch, notes, asked.seed)
+    list(_side_by_side(work, _shares(asked.kills, asked.workers)))
+    frame = _noted(notes)
     count = dict(frame["aim"].value_counts().iter_rows())
     kept = dict(frame.filter(pl.col("aim") != "complete")["snapshot"].value_counts().iter_rows())
     steps = frame.filter(pl.col("aim") == "anywhere")["step"].n_unique()
@@ -105,11 +113,24 @@ def _kills(scratch: Path, asked: argparse.Namespace) -> tuple[pl.DataFrame, str]
     )
 
 
-def _kill_share(scratch: Path, seed: int, share: range) -> list[Kill]:
+def _kill_share(scratch: Path, notes: Path, seed: int, share: range) -> list[Kill]:
+    """Kill a share of the runs; each is noted as it happens, so that a torture cut off has not been in vain."""
     one_thread()
     world = make_world(empty(scratch / str(share.start)), PATIENTS, SEED)
     publishing = len(share) // 2
-    return list(torture_by_kills(world, len(share) - publishing, publishing, seed + share.start, _note))
+    kills = []
+    with (notes / f"{seed}-{share.start}.jsonl").open("w", encoding="utf-8") as file:
+        for kill in torture_by_kills(world, len(share) - publishing, publishing, seed + share.start, _note):
+            kills.append(kill)
+            file.write(json.dumps(asdict(kill)) + "\n")
+            file.flush()
+    return kills
+
+
+def _noted(notes: Path) -> pl.DataFrame:
+    """The kills noted in a folder, by this torture and, with --add, by those before."""
+    lines = [line for file in sorted(notes.glob("*.jsonl")) for line in file.read_text("utf-8").splitlines()]
+    return _frame([Kill(**json.loads(line)) for line in lines])
 
 
 def _disk(scratch: Path, _: argparse.Namespace) -> tuple[pl.DataFrame, str]:

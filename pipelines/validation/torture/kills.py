@@ -62,10 +62,13 @@ def torture_by_kills(
     progress(f"a run takes {known.run_seconds:.1f} s, publishing in it {known.publishing_seconds:.2f} s")
     aims = ["anywhere"] * anywhere + ["publishing"] * publishing
     random_moments.shuffle(aims)
+    published = known.name_of(content(world.snapshot))
     for number, aim in enumerate(aims, 1):
-        yield _kill_once(world, known, number, aim, random_moments)
+        row, published = _kill_once(world, known, number, aim, published, random_moments)
+        yield row
         if number % EVERY == 0 or number == len(aims):
-            yield _complete(world, known, number)
+            row, published = _complete(world, known, number)
+            yield row
 
 
 def _learn(world: World) -> Known:
@@ -90,10 +93,11 @@ def _learn(world: World) -> Known:
     return known
 
 
-def _kill_once(world: World, known: Known, number: int, aim: str, moments: random.Random) -> Kill:
-    """Kill one run where it was aimed, and look at what is published then."""
+def _kill_once(
+    world: World, known: Known, number: int, aim: str, before: str, moments: random.Random
+) -> tuple[Kill, str]:
+    """Kill one run where it was aimed, and look at what is published then; `before` is what was published before."""
     variant = VARIANTS[number % 2]
-    before = known.name_of(content(world.snapshot))
     for attempt in range(50):
         begun = time.monotonic()
         running = world.start(world, variant, world.folder / "said")
@@ -110,33 +114,35 @@ def _kill_once(world: World, known: Known, number: int, aim: str, moments: rando
         before = known.name_of(content(world.snapshot))
     else:
         raise RuntimeError(f"kill {number} never struck where it was aimed")
-    return Kill(number, aim, seconds, last_step(world.home), *_found(world, known, before, variant))
+    kind, fault, now = _found(world, known, before, variant)
+    return Kill(number, aim, seconds, last_step(world.home), kind, fault), now
 
 
-def _found(world: World, known: Known, before: str, variant: str) -> tuple[str, str]:
-    """How the snapshot is after a kill, and what is wrong with it or the report."""
+def _found(world: World, known: Known, before: str, variant: str) -> tuple[str, str, str]:
+    """How the snapshot is after a kill, what is wrong with it or the report, and which variant it is."""
     try:
         now = known.name_of(content(world.snapshot))
     except Exception as error:
-        return "broken", f"it does not open: {type(error).__name__}"
-    if now not in (before, variant):
-        return "broken", "its content is neither that before nor that after"
+        return "broken", f"it does not open: {type(error).__name__}", ""
+    if now not in (before, variant) or not now:
+        return "broken", "its content is neither that before nor that after", now
     is_whole = is_whole_report(world.home.report_folder(world.release, world.protocol))
     kind = "before" if now == before else "after"
-    return kind, "" if is_whole else "the report is not whole"
+    return kind, "" if is_whole else "the report is not whole", now
 
 
-def _complete(world: World, known: Known, number: int) -> Kill:
+def _complete(world: World, known: Known, number: int) -> tuple[Kill, str]:
     """Run to the end: it must succeed, publish its own version and remove what the killed ones left."""
     variant = VARIANTS[(number + 1) % 2]
     ended = world.run(variant)
     faults = [f"exit {ended.code}: {ended.err.strip()}"] if ended.code else []
-    if known.name_of(content(world.snapshot)) != variant:
+    published = known.name_of(content(world.snapshot))
+    if published != variant:
         faults.append("the run published something else")
     faults += remains(world.home, world.release)
     for kept in (world.snapshot.parent / "archive").glob("*"):  # a version a run would fill the disk
         kept.unlink()
-    return Kill(number, "complete", ended.seconds, "", "after", "; ".join(faults))
+    return Kill(number, "complete", ended.seconds, "", "after", "; ".join(faults)), published
 
 
 # -------------------------------------------------------------------------------------------- publishing from outside

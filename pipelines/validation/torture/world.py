@@ -170,6 +170,7 @@ def small_protocol(text: str, horizon: str) -> str:
         if not is_beyond and not is_one_of_many:
             kept.append(block)
     small = re.sub(r"(?m)^secondary_outcomes = \[[^\]]*\]", "secondary_outcomes = []", "".join(kept))
+    small = re.sub(r"(?m)^cusum_run_length = \d+", "cusum_run_length = 1000", small)
     small = re.sub(r"(?m)^endpoint_horizon_days = \d+", f"endpoint_horizon_days = {horizon}", small)
     return re.sub(r'(?m)^name = ".*?"', f'name = "{PROTOCOL}"', small, count=1)
 
