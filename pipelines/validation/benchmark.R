@@ -38,7 +38,7 @@ work <- switch(task,
   aalen_johansen = function() survfit(Surv(time, state) ~ group, d),
   restricted_time_lost = function() summary(survfit(Surv(time, state) ~ group, d), rmean = 730)$table,
   fine_gray = function() {
-    wide <- finegray(right("Surv(time, state) ~"), d, id = id, etype = "event")
+    wide <- finegray(right("Surv(time, state) ~ id +"), d, etype = "event")
     coxph(right("Surv(fgstart, fgstop, fgstatus) ~"), wide, weights = fgwt, cluster = id)
   },
   gray_test = function() cmprsk::cuminc(d$time, d$cause, d$group),

@@ -28,6 +28,7 @@ ROUNDS = 3
 # An engine that has used this much at a size is not asked again: its median is then over fewer rounds.
 PATIENCE_S = 8.0
 TIMEOUT_S = 300
+STOPPED = f"stopped after {TIMEOUT_S} s"
 R = "R"
 OURS = "ours"
 
@@ -107,6 +108,7 @@ SCHEMA = {
     "ours_s": pl.Float64,
     "peer_s": pl.Float64,
     "ratio": pl.Float64,
+    "is_at_least": pl.Boolean,
     "promised": pl.Float64,
     "ours_rounds": pl.Int64,
     "peer_rounds": pl.Int64,
@@ -131,8 +133,8 @@ def run_benchmark(
 ) -> pl.DataFrame:
     """Time the tasks against their peers; a row per task, size and peer.
 
-    Columns: task, rows, peer, ours_s, peer_s (medians), ratio (peer over ours), promised (least ratio at this size),
-    ours_rounds, peer_rounds, ours_peak_mb, peer_peak_mb (of the whole process, its table included), ours_gradient,
+    Columns: task, rows, peer, ours_s, peer_s (medians), ratio (peer over ours), is_at_least (the peer was stopped, the
+    ratio is with the time it had), promised (least ratio at this size), ours_rounds, peer_rounds, ours_peak_mb, peer_peak_mb (of the whole process, its table included), ours_gradient,
     peer_gradient (where a search's stopping rule decides the time), note. A peer that is not installed, is not asked at
     this size or did not finish has nulls and says so in `note`. Raises UnknownTask.
     """
@@ -210,13 +212,16 @@ def _row(ours: _Entrant, peer: _Entrant, task: str, rows: int) -> dict[str, obje
     mine, theirs = ours.median, peer.median
     is_promised = rows == peer.duel.largest and peer.duel.promised is not None
     note = f"ours {ours.note}" if ours.note else peer.note
+    was_stopped = peer.note == STOPPED and theirs is None
+    lasted = TIMEOUT_S if was_stopped else theirs
     return {
         "task": task,
         "rows": rows,
         "peer": peer.duel.name,
         "ours_s": mine,
         "peer_s": theirs,
-        "ratio": theirs / mine if mine and theirs else None,
+        "ratio": lasted / mine if mine and lasted else None,
+        "is_at_least": was_stopped,
         "promised": peer.duel.promised if is_promised else None,
         "ours_rounds": len(ours.seconds),
         "peer_rounds": len(peer.seconds),
@@ -277,5 +282,5 @@ def _timed(command: list[str]) -> tuple[dict[str, float] | None, float, str]:
         lines = [line for line in output if line.startswith('{"seconds"')]
     peak_mb = usage.ru_maxrss / (1024.0**2 if sys.platform == "darwin" else 1024.0)
     if process.returncode != 0 or not lines:
-        return None, peak_mb, f"stopped after {TIMEOUT_S} s" if was_late else "failed"
+        return None, peak_mb, STOPPED if was_late else "failed"
     return json.loads(lines[-1]), peak_mb, ""

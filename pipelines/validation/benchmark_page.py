@@ -75,7 +75,7 @@ def written(result: pl.DataFrame) -> Iterator[str]:
             _number(row["ours_s"], 3) if row["ours_s"] is not None else "failed",
             row["peer"] or "none",
             _number(row["peer_s"], 3) if row["peer_s"] is not None else row["note"],
-            _number(row["ratio"], 1),
+            ("> " if row["is_at_least"] else "") + _number(row["ratio"], 1),
             f"{row['promised']:g}" if row["promised"] else "",
             _number(row["ours_peak_mb"], 0),
             _number(row["peer_peak_mb"], 0),
@@ -100,6 +100,8 @@ def written(result: pl.DataFrame) -> Iterator[str]:
     broken = missed(result)
     yield "Every promise that could be judged was kept." if not broken else "Not kept:"
     yield from (f"- {line}" for line in broken)
+    for row in result.filter(pl.col("promised").is_not_null() & pl.col("ratio").is_null()).iter_rows(named=True):
+        yield f"- not judged: {row['task']}, {row['rows']:,} rows, {row['peer']}: {row['note']}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -64,6 +64,18 @@ def test_promises_are_judged_on_paper() -> None:
     ]
 
 
+def test_a_stopped_peer_gives_a_least_ratio_and_a_failed_one_no_verdict(monkeypatch) -> None:
+    answers = {"ours": ({"seconds": 2.0}, 100.0, ""), "R": (None, 100.0, benchmark.STOPPED)}
+    monkeypatch.setattr(benchmark, "_timed", lambda command: answers["R" if command[0] == "Rscript" else "ours"])
+    monkeypatch.setattr(benchmark, "_r_has", lambda package: True)
+    asked = [Duel("cox", benchmark.R, 500, "survival", 7.0)]
+    # 300 seconds without an answer beside 2 seconds: at least 150 times the speed
+    assert "> 150.0" in " ".join(written(run_benchmark([500], 1, ["cox"], duels=asked)))
+    answers["R"] = (None, 100.0, "failed")
+    lines = list(written(run_benchmark([500], 1, ["cox"], duels=asked)))
+    assert lines[-1] == "- not judged: cox, 500 rows, R survival: failed"
+
+
 def test_stays_of_a_subject_follow_each_other() -> None:
     stays = pl.DataFrame(columns_of("state_occupation", 2000))
     follows = pl.col("subject") == pl.col("subject").shift(1)
