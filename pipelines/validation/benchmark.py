@@ -134,9 +134,10 @@ def run_benchmark(
     """Time the tasks against their peers; a row per task, size and peer.
 
     Columns: task, rows, peer, ours_s, peer_s (medians), ratio (peer over ours), is_at_least (the peer was stopped, the
-    ratio is with the time it had), promised (least ratio at this size), ours_rounds, peer_rounds, ours_peak_mb, peer_peak_mb (of the whole process, its table included), ours_gradient,
-    peer_gradient (where a search's stopping rule decides the time), note. A peer that is not installed, is not asked at
-    this size or did not finish has nulls and says so in `note`. Raises UnknownTask.
+    ratio is with the time it had), promised (least ratio at this size), ours_rounds, peer_rounds, ours_peak_mb,
+    peer_peak_mb (of the whole process, its table included), ours_gradient, peer_gradient (where a search's stopping
+    rule decides the time), note. A peer that is not installed, is not asked at this size or did not finish has nulls
+    and says so in `note`. Raises UnknownTask.
     """
     unknown = [task for task in tasks if task not in TASKS]
     if unknown:
