@@ -33,6 +33,7 @@ from pipelines.protocol_parts import (
     LiteratureMatch,
     Part,
     Primary,
+    Records,
     Relapse,
     ReleaseChanges,
     Sensitivity,
@@ -74,6 +75,7 @@ class Protocol(Part):
     sites: Sites = Sites()
     disclosure: Disclosure
     anonymity: Anonymity = Field(default_factory=Anonymity)
+    records: Records = Records()
     release_changes: ReleaseChanges = ReleaseChanges()
     amendments: tuple[Amendment, ...] = ()
 

@@ -353,6 +353,25 @@ class Anonymity(Part):
         return self
 
 
+class Records(Part):
+    """How events are read out of coded records, in days; only readers of such records (OMOP) ask.
+
+    Opioids count as in use with an exposure in the `opioid_lookback_days` up to entry. They are started, by who was
+    not using them, on the first day from which exposures within `opioid_window_days` supply `opioid_supply_days`. A
+    complication coded again within `same_event_days` of its last record is the same one.
+    """
+
+    opioid_lookback_days: int = Field(default=180, ge=0)
+    opioid_supply_days: int = Field(default=90, ge=1)
+    opioid_window_days: int = Field(default=180, ge=1)
+    same_event_days: int = Field(default=90, ge=0)
+    citation: str = (
+        "Chronic use as 90 days of supply within 180, so that a course after an operation is none: design of this "
+        "study; half a year without opioids for a new user, and 90 days for a complication that is coded again: design "
+        "of this study"
+    )
+
+
 class ExplainedChange(Part):
     """A change between releases that has a known reason; without a group it speaks for all groups."""
 

@@ -7,7 +7,6 @@ import polars as pl
 
 from pipelines.derive import load_tables, materialize
 from pipelines.ingest import read_release
-from pipelines.ingest.codelists import treatment_codes
 from pipelines.protocol import Protocol
 from pipelines.protocol_tables import protocol_tables
 from pipelines.resources import sql_folder
@@ -25,7 +24,6 @@ def derived_frames(release: Path, protocol: Protocol) -> Mapping[str, pl.DataFra
             warehouse.write(name, frame)
         for name, frame in protocol_tables(protocol).items():
             warehouse.write(f"protocol.{name}", frame)
-        warehouse.write("protocol.codes", treatment_codes())
         tables = load_tables(sql_folder())
         for table in tables:
             materialize(warehouse, table)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import polars as pl
 
 from pipelines.assets.records import record_table
-from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.literature import published_figures
 from pipelines.protocol import Protocol
 from pipelines.protocol_tables import protocol_tables
@@ -17,7 +16,6 @@ from pipelines.warehouse import Warehouse
 def write_protocol(warehouse: Warehouse, protocol: Protocol) -> Iterator[tuple[str, int, float]]:
     """Write the `protocol.*` tables one by one; gives the name, the rows and the seconds of each."""
     frames = {f"protocol.{name}": frame for name, frame in protocol_tables(protocol).items()}
-    frames["protocol.codes"] = active_treatment_codes()
     frames["protocol.literature"] = published_figures(protocol)
     frames[DOCUMENT] = pl.DataFrame({"protocol_hash": [protocol.hash], "content": [protocol.model_dump_json()]})
     for name, frame in frames.items():

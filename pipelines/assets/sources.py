@@ -22,6 +22,7 @@ ABOUT = {
     "raw.treatments": "One row for each accepted treatment record, as the release gave it.",
     "raw.assessments": "One row for each accepted questionnaire score or walking test, in the release's own units.",
     "raw.events": "One row for each accepted event: death, withdrawal, complication, readmission and others.",
+    "raw.codes": "Treatment codes in use, each with its tier: the bundled list with what the release's own change.",
     "quality.quarantine": "One row for each problem of a refused record: file, line, column, rule and a plain reason; "
     "the value itself is not kept.",
     "quality.ingest_counts": "Rows read, accepted and quarantined for each table; they reconcile.",
@@ -46,7 +47,6 @@ ABOUT = {
     "protocol.endpoint_events": "Which recorded events count for which endpoint.",
     "protocol.competing_events": "Events that compete with every endpoint.",
     "protocol.contrasts": "Neighbouring tiers that are compared, and the endpoint of each comparison.",
-    "protocol.codes": "Procedure codes in use, each with its tier.",
     "protocol.literature": "Published figures that were read in their source, each with its citation.",
     DOCUMENT: "The effective protocol whole, as JSON, with its hash.",
 }

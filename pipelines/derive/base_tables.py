@@ -74,13 +74,13 @@ RAW: dict[str, Columns] = {
         "record_id": "VARCHAR",
     },
     "raw.events": {"patient_id": "VARCHAR", "day": "INTEGER", "event": "VARCHAR", "record_id": "VARCHAR"},
+    "raw.codes": dict.fromkeys(("code_system", "code", "tier", "label"), "VARCHAR"),
 }
 
 PROTOCOL: dict[str, Columns] = {
     f"protocol.{table}": {column: _SQL_TYPES[kind] for column, kind in columns.items()}
     for table, columns in PROTOCOL_SCHEMA.items()
 } | {
-    "protocol.codes": dict.fromkeys(("code_system", "code", "tier", "label"), "VARCHAR"),
     "protocol.literature": {column: _SQL_TYPES[kind] for column, kind in LITERATURE_SCHEMA.items()},
 }
 

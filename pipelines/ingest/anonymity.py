@@ -8,7 +8,6 @@ one patient; the groups themselves stay in the warehouse.
 import polars as pl
 
 from pipelines.ingest import context
-from pipelines.ingest.codelists import active_treatment_codes
 from pipelines.ingest.contract import Table, joined
 from pipelines.ingest.guard import OLDEST_AGE
 from pipelines.protocol import Protocol
@@ -39,17 +38,18 @@ LABELS = {
 
 
 def known_of_patients(
-    patients: pl.DataFrame, treatments: pl.DataFrame, table: Table, protocol: Protocol
+    patients: pl.DataFrame, treatments: pl.DataFrame, codes: pl.DataFrame, table: Table, protocol: Protocol
 ) -> pl.DataFrame:
     """One row a patient: the protocol's quasi-identifiers as text.
 
     Args:
         patients: accepted patients.
         treatments: accepted treatments.
+        codes: the tiers of treatment codes (`codelists.tiers_of_codes`).
         table: the contract of treatments.
         protocol: names the quasi-identifiers and the width of an age band in years.
     """
-    first = _first_tiers(treatments, table, protocol)
+    first = _first_tiers(treatments, codes, table, protocol)
     seen = patients.join(first, on="patient_id", how="left", maintain_order="left")
     band = _age_band(protocol.anonymity.age_band_years)
     texts = [band if name == "age_band" else pl.col(name) for name in protocol.anonymity.quasi_identifiers]
@@ -97,10 +97,10 @@ def sentence(summary: pl.DataFrame, protocol: Protocol) -> str | None:
     return f"{said} ({end[whole['action']]})"
 
 
-def _first_tiers(treatments: pl.DataFrame, table: Table, protocol: Protocol) -> pl.DataFrame:
+def _first_tiers(treatments: pl.DataFrame, codes: pl.DataFrame, table: Table, protocol: Protocol) -> pl.DataFrame:
     """patient_id and tier: the highest on the first day with a ladder treatment since enrolment."""
     ladder = pl.Enum(protocol.tier_names)
-    coded = context.with_code_tier(treatments.lazy(), active_treatment_codes(), table)
+    coded = context.with_code_tier(treatments.lazy(), codes, table)
     tier = pl.coalesce("tier", pl.col("code_tier").cast(pl.String)).cast(ladder, strict=False).alias("tier")
     return (
         coded.select("patient_id", "day", tier)

@@ -38,6 +38,16 @@ class Part(BaseModel):
 Settings = TypeVar("Settings", bound=Part)
 
 
+def _plain_name(file: str) -> str:
+    if not _FILE_NAME.fullmatch(file) or ".." in file:
+        raise ValueError(
+            "must hold plain file names inside the release folder (letters, digits, point, underscore, hyphen)"
+        )
+    if kind := identifier_in_name(file):
+        raise ValueError(f"must not hold {kind}: file names are shown in reports; rename the file")
+    return file
+
+
 class TableFiles(Part):
     """The files of one table, their rows together, and the SHA-256 of each."""
 
@@ -48,14 +58,7 @@ class TableFiles(Part):
     @field_validator("files")
     @classmethod
     def _are_plain_names(cls, files: list[str]) -> list[str]:
-        for file in files:
-            if not _FILE_NAME.fullmatch(file) or ".." in file:
-                raise ValueError(
-                    "must hold plain file names inside the release folder (letters, digits, point, underscore, hyphen)"
-                )
-            if kind := identifier_in_name(file):
-                raise ValueError(f"must not hold {kind}: file names are shown in reports; rename the file")
-        return files
+        return [_plain_name(file) for file in files]
 
     @field_validator("sha256")
     @classmethod
@@ -71,11 +74,24 @@ class TableFiles(Part):
         return self
 
 
+class CodeListFile(Part):
+    """A code list that the release brings, and its SHA-256."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+
+    @field_validator("file")
+    @classmethod
+    def _is_plain_name(cls, file: str) -> str:
+        return _plain_name(file)
+
+
 class Manifest(Part):
     """What a release says about itself.
 
     `format` says how its files are to be read. A `native` release has the contract's four tables; another format has
     tables of its own names, and a section of its own (`[redcap]`) that its reader looks into with `settings`.
+    `code_lists` extend or override the lists that travel with the pipeline (`codelists.py`).
     """
 
     release: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
@@ -87,6 +103,7 @@ class Manifest(Part):
     tables: dict[str, TableFiles] = {}
     redcap: dict[str, Any] = {}
     omop: dict[str, Any] = {}
+    code_lists: list[CodeListFile] = Field(default=[], max_length=20)
     _file_sha256: str = PrivateAttr(default="")
 
     @field_validator("release")
@@ -109,6 +126,7 @@ class Manifest(Part):
         if self.deidentification == "limited_data_set" and not self.data_use_agreement.strip():
             raise ValueError("a limited_data_set needs the number of its agreement in data_use_agreement")
         files = [file for table in self.tables.values() for file in table.files]
+        files += [part.file for part in self.code_lists]
         if len(set(map(str.lower, files))) < len(files):
             raise ValueError("each file may stand once, in one table")
         return self
@@ -169,7 +187,8 @@ class Manifest(Part):
         database = (
             [("database", str(self.omop["database"]), str(self.omop.get("sha256")))] if "database" in self.omop else []
         )
-        return listed + mapping + database
+        codes = [("codes", part.file, part.sha256) for part in self.code_lists]
+        return listed + mapping + database + codes
 
 
 def load_manifest(folder: Path) -> Manifest:

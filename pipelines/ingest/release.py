@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.ingest import context, guard
 from pipelines.ingest.anonymity import anonymity, anonymity_groups, known_of_patients
-from pipelines.ingest.codelists import active_treatment_codes
+from pipelines.ingest.codelists import effective_codes, tiers_of_codes
 from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Manifest, load_manifest
@@ -38,6 +38,7 @@ class Inspection:
         anonymity: how many accepted patients share the protocol's quasi-identifiers (`anonymity.anonymity`).
         anonymity_groups: the groups of patients alike in all of them, the smallest first.
         account: source_table, rows_read, outcome, row_count: what became of the source's own rows.
+        empty_columns: table_name and column of what every release should tell and this one never does.
         content_sha256: what tells this content from another under the same name.
     """
 
@@ -49,6 +50,7 @@ class Inspection:
     anonymity: pl.DataFrame
     anonymity_groups: pl.DataFrame
     account: pl.DataFrame
+    empty_columns: pl.DataFrame
     content_sha256: str
 
     @property
@@ -84,7 +86,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     """Read a release into `raw.*` and `quality.*` frames; writes nothing.
 
     Returns:
-        The frames `raw.release`, `raw.patients`, `raw.treatments`, `raw.assessments`, `raw.events`,
+        The frames `raw.release`, `raw.patients`, `raw.treatments`, `raw.assessments`, `raw.events`, `raw.codes`,
         `quality.quarantine`, `quality.ingest_counts`, `quality.row_rules`, `quality.anonymity`,
         `quality.anonymity_groups`, `quality.input_files` and `quality.source_counts`.
 
@@ -93,8 +95,8 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     """
     from pipelines.ingest.shape import hold_shape  # pandera's import would slow `lss check`
 
-    manifest, source, judged = _judged(Path(folder), protocol)
-    inspection = _inspection(manifest, source, judged, protocol)
+    manifest, source, codes, judged = _judged(Path(folder), protocol)
+    inspection = _inspection(manifest, source, codes, judged, protocol)
     raw = {
         f"raw.{name}": hold_shape(
             accepted.select(*table.column_names, _record_id(accepted.columns).alias(RECORD_ID)), table
@@ -111,7 +113,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
         "quality.input_files": _input_files(manifest, source),
         "quality.source_counts": inspection.account,
     }
-    return Ingested(manifest, inspection, {"raw.release": _about(manifest)} | raw | quality)
+    return Ingested(manifest, inspection, {"raw.release": _about(manifest), "raw.codes": codes} | raw | quality)
 
 
 def _record_id(columns: Sequence[str]) -> pl.Expr:
@@ -149,8 +151,11 @@ def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series)
     return _Read(frame, pl.concat(refused))
 
 
-def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[str, Judged]]:
-    """All four tables judged: patients first, then events, since deaths must be known for the rest."""
+def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, pl.DataFrame, dict[str, Judged]]:
+    """All four tables judged, with the tiers of the release's codes.
+
+    Patients come first, then events, since deaths must be known for the rest.
+    """
     try:
         return _judged_in_order(folder, protocol)
     except MemoryError:
@@ -160,9 +165,10 @@ def _judged(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[st
         ) from None
 
 
-def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, dict[str, Judged]]:
+def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source, pl.DataFrame, dict[str, Judged]]:
     manifest = load_manifest(folder)
     tables = contract(protocol)
+    codes = tiers_of_codes(effective_codes(folder, manifest, protocol))
     source = open_source(folder, manifest, protocol)
 
     def read(name: str, patients: pl.Series) -> _Read:
@@ -185,19 +191,22 @@ def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source
 
     given = read("treatments", known["patient_id"])
     seen = context.with_death(in_context("treatments", given), deaths)
-    seen = context.with_code_tier(seen, active_treatment_codes(), tables["treatments"])
+    seen = context.with_code_tier(seen, codes, tables["treatments"])
     treatments = judged("treatments", given, seen)
 
     asked = read("assessments", known["patient_id"])
     seen = context.with_death(in_context("assessments", asked), deaths)
     assessments = judged("assessments", asked, context.with_instrument(seen, protocol, tables["assessments"]))
     by_name = {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
-    return manifest, source, by_name
+    return manifest, source, codes, by_name
 
 
-def _inspection(manifest: Manifest, source: Source, judged: dict[str, Judged], protocol: Protocol) -> Inspection:
+def _inspection(
+    manifest: Manifest, source: Source, codes: pl.DataFrame, judged: dict[str, Judged], protocol: Protocol
+) -> Inspection:
     accepted = (judged["patients"].accepted, judged["treatments"].accepted)
-    known = known_of_patients(*accepted, contract(protocol)["treatments"], protocol)
+    tables = contract(protocol)
+    known = known_of_patients(*accepted, codes, tables["treatments"], protocol)
     return Inspection(
         manifest.release,
         counts=pl.concat(part.counts for part in judged.values()),
@@ -207,8 +216,21 @@ def _inspection(manifest: Manifest, source: Source, judged: dict[str, Judged], p
         anonymity=anonymity(known, protocol),
         anonymity_groups=anonymity_groups(known, protocol),
         account=source.account(),
+        empty_columns=_empty_columns(judged, tables),
         content_sha256=_content_sha256(manifest, source),
     )
+
+
+def _empty_columns(judged: dict[str, Judged], tables: dict[str, Table]) -> pl.DataFrame:
+    """Columns that a release cannot leave out and that hold nothing in any accepted row, where there are rows."""
+    rows = [
+        (name, column.name)
+        for name, table in tables.items()
+        for column in table.columns
+        if column.is_required and judged[name].accepted.height
+        if judged[name].accepted[column.name].null_count() == judged[name].accepted.height
+    ]
+    return pl.DataFrame(rows, schema={"table_name": pl.String, "column": pl.String}, orient="row")
 
 
 def _content_sha256(manifest: Manifest, source: Source) -> str:

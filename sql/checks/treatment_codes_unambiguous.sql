@@ -8,7 +8,7 @@ WITH codes AS (
         code_system,
         code,
         count(*) AS copies
-    FROM protocol.codes
+    FROM raw.codes
     GROUP BY code_system, code
 ),
 

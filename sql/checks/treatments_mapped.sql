@@ -10,5 +10,5 @@ SELECT
 FROM raw.treatments AS treatments
 INNER JOIN staging.treatments AS staged
     ON treatments.treatment_id = staged.treatment_id
-LEFT JOIN protocol.codes AS codes
+LEFT JOIN raw.codes AS codes
     ON treatments.code_system = codes.code_system AND treatments.code = codes.code

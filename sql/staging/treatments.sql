@@ -2,7 +2,7 @@
 -- grain: treatment_id
 -- rule: The tier is the one given, else the one that the code list names for the code. Treatments outside the ladder
 --   (interspinous spacers, for one) have tier 'other' and no rank; they are kept and belong to no tier.
--- source: protocol.codes (code list), protocol.tiers (order of the ladder)
+-- source: raw.codes (code list), protocol.tiers (order of the ladder)
 WITH mapped AS (
     SELECT
         treatments.treatment_id,
@@ -15,7 +15,7 @@ WITH mapped AS (
         treatments.levels_treated,
         treatments.record_id
     FROM raw.treatments AS treatments
-    LEFT JOIN protocol.codes AS codes
+    LEFT JOIN raw.codes AS codes
         ON treatments.code_system = codes.code_system AND treatments.code = codes.code
 )
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from pipelines.derive import SqlTable, load_tables, materialize
-from pipelines.derive.base_tables import PROTOCOL, RAW, Columns
+from pipelines.derive.base_tables import RAW, Columns
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.protocol_tables import protocol_tables
 from pipelines.resources import default_protocol_file, sql_folder
@@ -41,6 +41,9 @@ def schema(columns: Columns) -> dict[str, type[pl.DataType]]:
     return {name: TYPES[kind] for name, kind in columns.items()}
 
 
+CODES = [("CPT", "63047", "laminectomy", "laminectomy"), ("CPT", "22867", "other", "interspinous spacer")]
+
+
 class Cohort:
     """Patients under construction, then every table made from them."""
 
@@ -49,6 +52,7 @@ class Cohort:
         self._tables = {table.name: table for table in tables}
         self._warehouse = warehouse
         self._rows: dict[str, list[Row]] = {name.removeprefix("raw."): [] for name in RAW}
+        self._rows["codes"] = [dict(zip(RAW["raw.codes"], code, strict=True)) for code in CODES]
         self._made: set[str] = set()
 
     def patient(
@@ -163,11 +167,9 @@ def ladder() -> Protocol:
 
 
 def write_protocol(protocol: Protocol, warehouse: Warehouse) -> None:
-    """Lay out a protocol, with a short code list."""
+    """Lay out a protocol."""
     for name, frame in protocol_tables(protocol).items():
         warehouse.write(f"protocol.{name}", frame)
-    codes = [("CPT", "63047", "laminectomy", "laminectomy"), ("CPT", "22867", "other", "interspinous spacer")]
-    warehouse.write("protocol.codes", pl.DataFrame(codes, schema(PROTOCOL["protocol.codes"]), orient="row"))
 
 
 @pytest.fixture(scope="session")

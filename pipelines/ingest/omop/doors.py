@@ -22,11 +22,38 @@ from pipelines.ingest.tables import FILE, LINE
 Kind = Literal["id", "date", "number", "text"]
 
 
-def _clinical(name: str, date: str, **more: Kind) -> dict[str, Kind]:
-    """Columns of a table of clinical records: its key, person, concepts, source value and date."""
-    stem = {"condition_occurrence": "condition", "procedure_occurrence": "procedure"}.get(name, name)
-    columns: dict[str, Kind] = {f"{name}_id": "id", "person_id": "id", f"{stem}_concept_id": "id"}
-    return columns | {f"{stem}_source_concept_id": "id", f"{stem}_source_value": "text", date: "date"} | more
+@dataclass(frozen=True)
+class Coded:
+    """Where a table of coded records holds its concept, source concept, source value and date."""
+
+    concept: str
+    source_concept: str
+    source_value: str
+    date: str
+
+
+def _coded(stem: str, date: str) -> Coded:
+    return Coded(f"{stem}_concept_id", f"{stem}_source_concept_id", f"{stem}_source_value", date)
+
+
+CODED = {
+    "condition_occurrence": _coded("condition", "condition_start_date"),
+    "procedure_occurrence": _coded("procedure", "procedure_date"),
+    "measurement": _coded("measurement", "measurement_date"),
+    "observation": _coded("observation", "observation_date"),
+    "drug_exposure": _coded("drug", "drug_exposure_start_date"),
+    "visit_occurrence": _coded("visit", "visit_start_date"),
+    "episode": Coded(
+        "episode_object_concept_id", "episode_source_concept_id", "episode_source_value", "episode_start_date"
+    ),
+}  # of an episode the object says which treatment it is
+
+
+def _records(name: str, **more: Kind) -> dict[str, Kind]:
+    """Columns of a table of coded records."""
+    coded = CODED[name]
+    columns: dict[str, Kind] = {f"{name}_id": "id", "person_id": "id", coded.concept: "id", coded.source_concept: "id"}
+    return columns | {coded.source_value: "text", coded.date: "date"} | more
 
 
 CDM: dict[str, dict[str, Kind]] = {
@@ -45,21 +72,39 @@ CDM: dict[str, dict[str, Kind]] = {
         "observation_period_start_date": "date",
         "observation_period_end_date": "date",
     },
-    "condition_occurrence": _clinical("condition_occurrence", "condition_start_date"),
-    "procedure_occurrence": _clinical("procedure_occurrence", "procedure_date", provider_id="id"),
-    "measurement": _clinical("measurement", "measurement_date", value_as_number="number", unit_source_value="text"),
-    "observation": _clinical("observation", "observation_date", value_as_number="number", unit_source_value="text"),
+    "condition_occurrence": _records("condition_occurrence", visit_occurrence_id="id"),
+    "procedure_occurrence": _records(
+        "procedure_occurrence", provider_id="id", visit_occurrence_id="id", visit_detail_id="id"
+    ),
+    "measurement": _records(
+        "measurement", value_as_number="number", unit_source_value="text", value_as_concept_id="id",
+        value_source_value="text",
+    ),
+    "observation": _records(
+        "observation", value_as_number="number", unit_source_value="text", value_as_concept_id="id",
+        value_source_value="text", value_as_string="text",
+    ),
+    "drug_exposure": _records("drug_exposure", drug_exposure_end_date="date", days_supply="number"),
+    "visit_occurrence": _records("visit_occurrence", visit_end_date="date", care_site_id="id"),
+    "visit_detail": {"visit_detail_id": "id", "person_id": "id", "visit_occurrence_id": "id", "care_site_id": "id"},
+    "episode": _records("episode"),
     "death": {"person_id": "id", "death_date": "date"},
+    "care_site": {"care_site_id": "id", "location_id": "id"},
     "concept": {"concept_id": "id", "vocabulary_id": "text", "concept_code": "text"},
-}
+    "concept_ancestor": {"ancestor_concept_id": "id", "descendant_concept_id": "id"},
+}  # fmt: skip
 NEEDED = ("person", "condition_occurrence")
 
 
 class OmopSettings(Part):
-    """The section `[omop]` of a manifest: version, cohort, and the database where there are no files."""
+    """The section `[omop]` of a manifest: version, cohort, what a site is, and the database where there are no files.
+
+    A site is a care site of the source or, where its care sites are departments, all those of one location.
+    """
 
     version: Literal["5.3", "5.4"]
     cohort: str = Field(default="lumbar_stenosis", pattern=r"^[a-z][a-z0-9_]{0,59}$")
+    site: Literal["care_site", "location"] = "care_site"
     database: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")
     sha256: str = Field(default="", pattern=r"^([0-9a-fA-F]{64})?$")
     connection_env: str = Field(default="", pattern=r"^([A-Z][A-Z0-9_]{0,59})?$")

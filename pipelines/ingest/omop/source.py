@@ -5,29 +5,29 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.ingest.codelists import effective_codes
 from pipelines.ingest.manifest import Manifest
 from pipelines.ingest.omop.doors import CdmTable, OmopSettings, read_cdm
-from pipelines.ingest.omop.tables import contract_tables
+from pipelines.ingest.omop.tables import Made, contract_tables
 from pipelines.ingest.rules import Rule
 from pipelines.ingest.sources import ACCOUNT_SCHEMA, REFUSED
 from pipelines.ingest.tables import FILE, FileTable
 from pipelines.protocol import Protocol
 
 _GIVEN_BY = {
-    "patients": ("person",),
-    "treatments": ("procedure_occurrence",),
+    "patients": ("person", "observation_period"),
+    "treatments": ("procedure_occurrence", "episode"),
     "assessments": ("measurement", "observation"),
-    "events": ("death", "condition_occurrence"),
+    "events": ("death", "condition_occurrence", "visit_occurrence", "drug_exposure"),
 }  # where a row that cannot be divided into fields is counted
 
 
 class OmopSource:
     """The four tables of a cohort, made at once from a CDM."""
 
-    def __init__(self, cdm: dict[str, CdmTable], content_sha256: str, cohort: str, protocol: Protocol) -> None:
+    def __init__(self, cdm: dict[str, CdmTable], content_sha256: str, made: Made) -> None:
         self.content_sha256 = content_sha256
-        self._cdm = cdm
-        self._made = contract_tables(cdm, cohort, protocol)
+        self._cdm, self._made = cdm, made
 
     def tables(self, name: str) -> Iterator[FileTable]:
         """One table of the contract, a part for each file of the source that gives rows of it."""
@@ -58,4 +58,5 @@ def open_source(folder: Path, manifest: Manifest, protocol: Protocol) -> OmopSou
     """
     settings = manifest.settings(OmopSettings)
     cdm, content_sha256 = read_cdm(folder, manifest, settings)
-    return OmopSource(cdm, content_sha256, settings.cohort, protocol)
+    codes = effective_codes(folder, manifest, protocol)
+    return OmopSource(cdm, content_sha256, contract_tables(cdm, settings, codes, protocol))

@@ -1,33 +1,45 @@
-"""From the tables of a CDM to the contract's four: cohort, days from entry, covariates, pseudonyms.
+"""From the tables of a CDM to the contract's four: cohort, days from entry, treatments, and what became of every row.
 
 Every frame here is one row a record, with `$file` and `$line` of the record it was made of. Dates end here: what
-leaves has days. Pseudonyms number the patients in the order of hashes of what is known of them once dates and the
-source's ids are gone, so that no id of the source goes into one, and the same content gives the same ids.
+leaves has days. What is known of patients, events, scores and pseudonyms have modules of their own.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 import polars as pl
 
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.omop.codes import code_list, meanings
-from pipelines.ingest.omop.doors import CdmTable
+from pipelines.ingest.omop.assessments import assessments, stop_reasons
+from pipelines.ingest.omop.codes import Vocabulary, meanings_of_tables, systems_met, vocabulary
+from pipelines.ingest.omop.doors import CODED, CdmTable, OmopSettings
+from pipelines.ingest.omop.events import events
+from pipelines.ingest.omop.patients import days, patients
+from pipelines.ingest.omop.pseudonyms import pseudonymous
 from pipelines.ingest.sources import USED
 from pipelines.ingest.tables import FILE, LINE
 from pipelines.protocol import Protocol
 
-CLINICAL = {
-    "condition_occurrence": ("condition", "condition_start_date"),
-    "procedure_occurrence": ("procedure", "procedure_date"),
-    "measurement": ("measurement", "measurement_date"),
-    "observation": ("observation", "observation_date"),
-}
+KINDS = {
+    "condition_occurrence": ("cohort", "comorbidity", "condition", "smoking", "event"),
+    "procedure_occurrence": ("treatment", "event"),
+    "measurement": ("instrument", "baseline", "duration", "stop_reason"),
+    "observation": (
+        "instrument",
+        "baseline",
+        "duration",
+        "stop_reason",
+        "condition",
+        "comorbidity",
+        "smoking",
+        "event",
+    ),
+    "drug_exposure": ("drug",),
+    "visit_occurrence": ("visit",),
+    "episode": ("treatment",),
+}  # what a table of coded records is asked for
 NOT_IN_COHORT, NO_MEANING = "person not in the cohort", "no code of the study"
-OLDEST_AGE = 90
 _DISC_CODES = ("63030", "63035")  # usually for a disc: before the diagnosis of stenosis they are no treatment of it
-_LINES = [FILE, LINE]
-_CONDITIONS = ("cohort", "comorbidity", "condition", "smoking", "event")
+_ENDS = {"visit_occurrence": "visit_end_date", "drug_exposure": "drug_exposure_end_date"}
 
 
 @dataclass(frozen=True)
@@ -38,51 +50,57 @@ class Made:
     outcomes: tuple[tuple[str, str, int], ...]
 
 
-def contract_tables(cdm: dict[str, CdmTable], cohort: str, protocol: Protocol) -> Made:
+def contract_tables(cdm: dict[str, CdmTable], settings: OmopSettings, codes: pl.DataFrame, protocol: Protocol) -> Made:
     """Make the four tables of a cohort.
+
+    Args:
+        cdm: the source's tables.
+        settings: cohort, and what a site is.
+        codes: the effective code lists.
+        protocol: tiers, instruments and the spans of its `[records]`.
 
     Raises:
         ReleaseRefused: the cohort is not one of the code lists, or nobody is eligible.
     """
-    known = set(code_list().filter(kind="cohort")["measure"])
-    if cohort not in known:
-        raise ReleaseRefused(f"the code lists have no cohort of that name; name one of {', '.join(sorted(known))}")
+    known = vocabulary(codes, cdm)
+    _hold_cohort(settings.cohort, known)
     frames = {name: table.frame.with_row_index("$row") for name, table in cdm.items()}
-    meant = {
-        name: meanings(frames[name], stem, day, cdm["concept"].frame, _kinds(name)).join(
-            frames[name].rename({day: "date"}), on="$row"
-        )
-        for name, (stem, day) in CLINICAL.items()
-    }
+    meant = meanings_of_tables(frames, known, KINDS)
     persons = frames["person"].unique("person_id", keep="first", maintain_order=True).drop_nulls("person_id")
-    entries = _entries(meant["condition_occurrence"], cohort).join(
+    entries = _entries(meant["condition_occurrence"], settings.cohort).join(
         persons.select("person_id"), on="person_id", how="semi"
     )
     if entries.is_empty():
         raise ReleaseRefused(
-            f"no eligible patients: nobody in the source has a dated diagnosis of the cohort {cohort}; "
+            f"no eligible patients: nobody in the source has a dated diagnosis of the cohort {settings.cohort}; "
             f"check the code lists, or name another cohort in the manifest"
         )
     followed = _followed(frames, entries)
-    dated = {
-        name: frame.join(followed, on="person_id").with_columns(day=_days("date")) for name, frame in meant.items()
+    dated = {name: _dated(frame, followed, _ENDS.get(name)) for name, frame in meant.items()}
+    death = _dated(frames["death"].rename({"death_date": "date"}), followed)
+    answers = _answers(frames, dated, known, followed)
+    sites = _Sites(frames, settings)
+    treatments = _treatments(dated, sites, protocol)
+    scores = assessments([dated["measurement"], dated["observation"]], pl.concat(answers.values()), protocol)
+    met = systems_met(frames["condition_occurrence"], CODED["condition_occurrence"], known)
+    listed = sites.of_persons(persons.join(followed, on="person_id"), dated["condition_occurrence"], settings.cohort)
+    tables = {
+        "patients": patients(listed, dated, known, met, protocol),
+        "treatments": treatments,
+        "assessments": scores,
+        "events": events(dated, death, treatments, protocol),
     }
-    death = (
-        frames["death"].rename({"death_date": "date"}).join(followed, on="person_id").with_columns(day=_days("date"))
-    )
-    treatments = _treatments(dated["procedure_occurrence"], protocol)
-    assessments = _assessments([dated["measurement"], dated["observation"]], protocol)
-    events = _events(dated["condition_occurrence"], death)
-    patients = _patients(persons.join(followed, on="person_id"), dated)
-    tables = _pseudonymous(
-        {"patients": patients, "treatments": treatments, "assessments": assessments, "events": events}
-    )
-    return Made(tables, _outcomes(frames, meant, death, followed))
+    told = {
+        name: [frame["$row"], *([answers[name]["$row"]] if name in answers else [])] for name, frame in meant.items()
+    }
+    used = {name: pl.concat(rows).unique() for name, rows in told.items()}
+    return Made(pseudonymous(tables), _outcomes(frames, used, death, followed))
 
 
-def _kinds(name: str) -> tuple[str, ...]:
-    by_table = {"procedure_occurrence": ("treatment",), "condition_occurrence": _CONDITIONS}
-    return by_table.get(name, ("instrument", "baseline"))
+def _hold_cohort(cohort: str, known: Vocabulary) -> None:
+    cohorts = sorted(set(known.of("cohort")["measure"]))
+    if cohort not in cohorts:
+        raise ReleaseRefused(f"the code lists have no cohort of that name; name one of {', '.join(cohorts)}")
 
 
 def _entries(conditions: pl.DataFrame, cohort: str) -> pl.DataFrame:
@@ -98,7 +116,7 @@ def _followed(frames: dict[str, pl.DataFrame], entries: pl.DataFrame) -> pl.Data
     is the latest of all such days in the source.
     """
     records = pl.concat(
-        [frames[name].select("person_id", last=day) for name, (_, day) in CLINICAL.items()]
+        [frames[name].select("person_id", last=coded.date) for name, coded in CODED.items()]
         + [frames["death"].select("person_id", last="death_date")]
     )
     periods = frames["observation_period"].select("person_id", last="observation_period_end_date")
@@ -110,180 +128,87 @@ def _followed(frames: dict[str, pl.DataFrame], entries: pl.DataFrame) -> pl.Data
     return joined.select("person_id", "entry", last=last, cut=pl.lit(cut, pl.Date))
 
 
-def _days(date: str) -> pl.Expr:
-    return (pl.col(date) - pl.col("entry")).dt.total_days().cast(pl.Int32)
+def _dated(frame: pl.DataFrame, followed: pl.DataFrame, end: str | None = None) -> pl.DataFrame:
+    """The cohort's records with `day` and, where they have an end, `end_day`."""
+    ours = frame.join(followed, on="person_id", maintain_order="left").with_columns(day=days("date"))
+    return ours.with_columns(end_day=days(end)) if end else ours
 
 
-def _treatments(procedures: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
+def _answers(
+    frames: dict[str, pl.DataFrame], dated: dict[str, pl.DataFrame], known: Vocabulary, followed: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    """Reasons for the end of walking tests, by the table that tells them."""
+    return {
+        name: stop_reasons(frames[name].rename({CODED[name].date: "date"}), dated[name], known, followed)
+        for name in ("measurement", "observation")
+    }
+
+
+def _treatments(dated: dict[str, pl.DataFrame], sites: "_Sites", protocol: Protocol) -> pl.DataFrame:
     tiers = (*protocol.tier_names, "other")
     is_disc = pl.col("code").is_in(_DISC_CODES) & (pl.col("day") < 0)
-    kept = procedures.filter(
-        (pl.col("kind") == "treatment") & pl.col("measure").is_in(tiers) & ~is_disc.fill_null(False)
-    )
-    columns = ["person_id", "day", "code", "provider_id", *_LINES]
-    return kept.select(*columns, code_system="system", tier="measure")
+    is_ours = (pl.col("kind") == "treatment") & pl.col("measure").is_in(tiers)
+    procedures = sites.of_visits(dated["procedure_occurrence"].filter(is_ours & ~is_disc.fill_null(False)))
+    unknown = [pl.lit(None, pl.Int64).alias(name) for name in ("provider_id", "care_site_id")]
+    episodes = dated["episode"].filter(is_ours).with_columns(unknown)
+    columns = ["person_id", "day", "code", "provider_id", "care_site_id", FILE, LINE]
+    return pl.concat([part.select(*columns, code_system="system", tier="measure") for part in (procedures, episodes)])
 
 
-def _assessments(parts: list[pl.DataFrame], protocol: Protocol) -> pl.DataFrame:
-    units = {instrument.name: instrument.unit for instrument in protocol.instruments}
-    every_unit = {unit for instrument in protocol.instruments for unit in instrument.unit_factors}
-    made = []
-    for part in parts:
-        kept = part.filter((pl.col("kind") == "instrument") & pl.col("measure").is_in(list(units)))
-        given = pl.col("unit_source_value").str.to_lowercase()
-        unit = pl.when(given.is_in(list(every_unit))).then(given).otherwise(pl.col("measure").replace_strict(units))
-        columns = ["person_id", "day", *_LINES]
-        made.append(kept.select(*columns, instrument="measure", value="value_as_number", unit=unit))
-    return pl.concat(made)
+class _Sites:
+    """Care sites by visit; where a site is a location, one of its care sites stands for all of them."""
 
+    def __init__(self, frames: dict[str, pl.DataFrame], settings: OmopSettings) -> None:
+        self._stand_in = pl.DataFrame(schema={"care_site_id": pl.Int64, "site": pl.Int64})
+        if settings.site == "location":
+            placed = frames["care_site"].drop_nulls(["care_site_id", "location_id"]).unique("care_site_id")
+            site = pl.col("care_site_id").min().over("location_id")
+            self._stand_in = placed.select("care_site_id", site=site)
+        self._by_visit, self._by_detail = (
+            self._of_location(frames[name].select(f"{name}_id", "care_site_id").drop_nulls().unique(f"{name}_id"))
+            for name in ("visit_occurrence", "visit_detail")
+        )
 
-def _events(conditions: pl.DataFrame, death: pl.DataFrame) -> pl.DataFrame:
-    told = conditions.filter(pl.col("kind") == "event").select("person_id", "day", *_LINES, event="measure")
-    return pl.concat([told, death.select("person_id", "day", *_LINES, event=pl.lit("death"))])
+    def _of_location(self, frame: pl.DataFrame) -> pl.DataFrame:
+        joined = frame.join(self._stand_in, on="care_site_id", how="left", maintain_order="left")
+        return joined.with_columns(care_site_id=pl.coalesce("site", "care_site_id")).drop("site")
 
+    def of_visits(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Records with the care site of their visit, or of the part of it that they name."""
+        whole = records.join(self._by_visit, on="visit_occurrence_id", how="left", maintain_order="left")
+        both = whole.join(self._by_detail, on="visit_detail_id", how="left", maintain_order="left", suffix="_of_part")
+        return both.with_columns(care_site_id=pl.coalesce("care_site_id", "care_site_id_of_part"))
 
-def _patients(persons: pl.DataFrame, dated: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    before = dated["condition_occurrence"].filter(pl.col("day") <= 0)
-    facts = persons.select("person_id")
-    for name in ("diabetes", "depression", "spondylolisthesis", "opioid_use", "prior_lumbar_surgery"):
-        facts = facts.with_columns(_having(before.filter(measure=name)).alias(name))
-    operated = dated["procedure_occurrence"].filter(
-        (pl.col("day") < 0) & pl.col("measure").is_in(["laminectomy", "fusion"])
-    )
-    counts = before.filter(kind="comorbidity").group_by("person_id").agg(comorbidity_count=pl.col("measure").n_unique())
-    smoking = before.filter(kind="smoking").sort("day", "measure").group_by("person_id", maintain_order=True)
-    weight = (
-        dated["measurement"].filter((pl.col("measure") == "bmi") & (pl.col("day") <= 0)).drop_nulls("value_as_number")
-    )
-    bmi = (
-        weight.sort("day", "value_as_number")
-        .group_by("person_id", maintain_order=True)
-        .agg(bmi=pl.last("value_as_number"))
-    )
-    joined = (
-        persons.join(facts, on="person_id")
-        .join(counts, on="person_id", how="left")
-        .join(smoking.agg(smoking=pl.last("measure")), on="person_id", how="left")
-        .join(bmi, on="person_id", how="left")
-    )
-    return joined.select(
-        "person_id", "care_site_id", *_LINES,
-        enrolment_year=pl.col("entry").dt.year(),
-        age_years=_age(),
-        sex=_sex(),
-        bmi="bmi",
-        smoking="smoking",
-        comorbidity_count=pl.col("comorbidity_count").fill_null(0).cast(pl.Int32),
-        diabetes="diabetes",
-        depression="depression",
-        opioid_use=pl.when("opioid_use").then(True),  # no code does not mean no opioid
-        prior_lumbar_surgery=pl.col("prior_lumbar_surgery") | _having(operated),
-        spondylolisthesis="spondylolisthesis",
-        last_contact_day=pl.min_horizontal(_days("last"), _days("cut")),
-        administrative_end_day=_days("cut"),
-    )  # fmt: skip
-
-
-def _having(records: pl.DataFrame) -> pl.Expr:
-    return pl.col("person_id").is_in(records["person_id"].unique().implode())
-
-
-def _age() -> pl.Expr:
-    """Full years at entry, 90 for 90 or older; by the year alone where month or day of birth are not known."""
-    entry, month, day = pl.col("entry"), pl.col("month_of_birth"), pl.col("day_of_birth").fill_null(1)
-    is_ahead = (entry.dt.month() < month) | ((entry.dt.month() == month) & (entry.dt.day() < day))
-    age = entry.dt.year() - pl.col("year_of_birth") - is_ahead.fill_null(False).cast(pl.Int64)
-    return pl.min_horizontal(age, pl.lit(OLDEST_AGE)).cast(pl.Int32)
-
-
-def _sex() -> pl.Expr:
-    listed = code_list().filter(kind="sex")
-    by_concept = dict(zip(listed["code"].cast(pl.Int64), listed["measure"], strict=True))
-    said = pl.col("gender_source_value").str.to_lowercase().str.slice(0, 1)
-    by_word = said.replace_strict({"m": "male", "f": "female"}, default=None, return_dtype=pl.String)
-    concept = pl.col("gender_concept_id").replace_strict(by_concept, default=None, return_dtype=pl.String)
-    return pl.coalesce(concept, by_word)
-
-
-# -------------------------------------------------------------------------------------------------------- pseudonyms
-
-_SOURCE_IDS = ("person_id", "care_site_id", "provider_id", *_LINES)
-
-
-def _pseudonymous(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    patients = _numbered(tables)
-    sites = _labels(patients, "care_site_id", "S")
-    with_ids = {
-        name: frame.join(patients.select("person_id", "patient_id"), on="person_id", maintain_order="left")
-        for name, frame in tables.items()
-    }
-    listed = with_ids["patients"].join(sites, on="care_site_id", how="left", maintain_order="left")
-    listed = listed.with_columns(site_id=pl.col("label").fill_null("S0")).drop("label", "care_site_id")
-    of_site = listed.select("patient_id", "site_id")
-    given = with_ids["treatments"].join(of_site, on="patient_id", maintain_order="left")
-    order = ["patient_id", "day", "code_system", "code", "provider_id", *_LINES]
-    given = given.sort(order, nulls_last=True).with_row_index("n", offset=1)
-    surgeons = _labels(given, "provider_id", "D")
-    given = given.join(surgeons, on="provider_id", how="left", maintain_order="left")
-    given = given.with_columns(treatment_id=pl.format("T-{}", "n"), surgeon_id="label").drop(
-        "n", "label", "provider_id"
-    )
-    empty = ("stenosis_grade", "stenotic_levels", "symptom_months")
-    walking = ("mode", "duration_s", "stop_reason")
-    return {
-        "patients": listed.drop("person_id").with_columns(pl.lit(None, pl.String).alias(name) for name in empty),
-        "treatments": given.drop("person_id"),
-        "assessments": with_ids["assessments"]
-        .drop("person_id")
-        .with_columns(pl.lit(None, pl.String).alias(name) for name in walking),
-        "events": with_ids["events"].drop("person_id"),
-    }
-
-
-def _numbered(tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Patients in the order of the hashes of their content, numbered: person_id, care_site_id, patient_id."""
-    texts = []
-    for name, frame in tables.items():
-        content = [column for column in sorted(frame.columns) if column not in _SOURCE_IDS]
-        line = pl.concat_str([pl.lit(name), *(pl.col(c).cast(pl.String).fill_null("") for c in content)], separator="|")
-        texts.append(frame.select("person_id", line=line))
-    whole = pl.concat(texts).group_by("person_id").agg(pl.col("line").sort().str.join("\n"))
-    digests = [hashlib.sha256(text.encode()).hexdigest() for text in whole["line"]]
-    ordered = (
-        whole.select("person_id", digest=pl.Series(digests)).sort("digest", "person_id").with_row_index("n", offset=1)
-    )
-    sites = tables["patients"].select("person_id", "care_site_id")
-    return ordered.join(sites, on="person_id", maintain_order="left").with_columns(patient_id=pl.format("P-{}", "n"))
-
-
-def _labels(frame: pl.DataFrame, column: str, letter: str) -> pl.DataFrame:
-    """A label for each value of a column, in the order of first appearance: the column, `label`."""
-    met = frame.select(column).drop_nulls().unique(maintain_order=True).with_row_index("n", offset=1)
-    return met.select(column, label=pl.concat_str(pl.lit(letter), pl.col("n").cast(pl.String)))
+    def of_persons(self, persons: pl.DataFrame, conditions: pl.DataFrame, cohort: str) -> pl.DataFrame:
+        """Persons with their own care site or, where they have none, that of the visit of their first diagnosis."""
+        entered = conditions.filter(kind="cohort", measure=cohort, day=0).join(self._by_visit, on="visit_occurrence_id")
+        first = entered.sort(FILE, LINE).unique("person_id", keep="first", maintain_order=True)
+        own = self._of_location(persons)
+        joined = own.join(first.select("person_id", met_at="care_site_id"), on="person_id", how="left")
+        return joined.with_columns(care_site_id=pl.coalesce("care_site_id", "met_at")).drop("met_at")
 
 
 # ----------------------------------------------------------------------------------------------------------- account
 
 
 def _outcomes(
-    frames: dict[str, pl.DataFrame],
-    meant: dict[str, pl.DataFrame],
-    death: pl.DataFrame,
-    followed: pl.DataFrame,
+    frames: dict[str, pl.DataFrame], used: dict[str, pl.Series], death: pl.DataFrame, followed: pl.DataFrame
 ) -> tuple[tuple[str, str, int], ...]:
     """What became of every row: used, or of nobody in the cohort, or without a code of the study."""
     counts = []
-    for name in CLINICAL:
+    ours = pl.col("person_id").is_in(followed["person_id"].implode()).fill_null(False)
+    for name, rows in used.items():
         frame = frames[name]
-        is_ours = pl.col("person_id").is_in(followed["person_id"].implode()).fill_null(False)
-        has_meaning = pl.col("$row").is_in(meant[name]["$row"].implode())
-        ours = frame.filter(is_ours)
-        used = ours.filter(has_meaning).height
+        of_cohort = frame.filter(ours)
+        told = of_cohort.filter(pl.col("$row").is_in(rows.implode())).height
         counts += [
-            (name, USED, used),
-            (name, NO_MEANING, ours.height - used),
-            (name, NOT_IN_COHORT, frame.height - ours.height),
+            (name, USED, told),
+            (name, NO_MEANING, of_cohort.height - told),
+            (name, NOT_IN_COHORT, frame.height - of_cohort.height),
         ]
     counts += [("person", USED, followed.height), ("person", NOT_IN_COHORT, frames["person"].height - followed.height)]
     counts += [("death", USED, death.height), ("death", NOT_IN_COHORT, frames["death"].height - death.height)]
+    periods = frames["observation_period"]
+    within = periods.filter(ours).height
+    counts += [("observation_period", USED, within), ("observation_period", NOT_IN_COHORT, periods.height - within)]
     return tuple(counts)
