@@ -119,7 +119,8 @@ def index_questions(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Proto
 def _as_treated_questions(tables: Tables, subjects: pl.DataFrame, protocol: Protocol) -> Iterator[Question]:
     """The same in the as-treated view (delayed entry, the tier of the moment), for each contrast's own endpoint."""
     stays = tables["analysis.as_treated"].sort("episode_id", "endpoint")
-    known = subjects.drop("tier", "tier_rank", "site_id", "episode_id", "start_day", "prior_tiers", strict=False)
+    of_the_stay = ["tier", "tier_rank", "site_id", "episode_id", "start_day", "prior_tiers", "waiting_days"]
+    known = subjects.drop(of_the_stay, strict=False)
     for contrast in protocol.contrasts:
         if contrast.endpoint is None:
             continue

@@ -34,6 +34,7 @@ SELECT
     tier,
     tier_rank,
     prior_tiers,
+    start_day AS waiting_days,
     endpoint,
     start_day - 5e-1 AS entry_days,
     cast(least(decided_day, end_day) AS DOUBLE) AS time_days,

@@ -26,7 +26,7 @@ def simulated_tables(patients: int, seed: int) -> dict[str, pl.DataFrame]:
     times = _times(rng, subjects)
     return {
         "analysis.as_treated": times.with_columns(
-            pl.col("time_days").cast(pl.Float64), entry_days=pl.lit(-0.5), prior_tiers=pl.lit(0)
+            pl.col("time_days").cast(pl.Float64), entry_days=pl.lit(-0.5), prior_tiers=pl.lit(0), waiting_days=pl.lit(0)
         ),
         "analysis.transitions": _transitions(rng, subjects),
         "analysis.symptom_relapses": _relapses(rng, subjects),
