@@ -159,29 +159,27 @@ def check(
     """Hold a release against contract, de-identification guard and row rules; writes nothing but asked-for findings."""
     from pipelines.console import show_table
     from pipelines.ingest import check_release
-    from pipelines.ingest.anonymity import sentence
-    from pipelines.ingest.steward import unfit_path, write_findings
+    from pipelines.ingest.steward import USED_MEANS, counts_table, remarks, rules_table, unfit_path, write_findings
 
     if findings and (problem := unfit_path(findings, release_dir)):
         raise Stop(problem, WRONG_USAGE)
     effective = _protocol(protocol, None)
     found = check_release(release_dir, effective)
-    show_table(f"Release {found.release}", found.counts.columns, found.counts.iter_rows(named=True))
-    print()
-    set_aside = found.account.filter(found.account["outcome"] != "used")
-    if not set_aside.is_empty():
+    show_table(f"Release {found.release}: read = accepted + kept aside", *counts_table(found))
+    if found.has_strange_rows:
         told = found.account.filter(found.account["row_count"] > 0)
-        show_table("Rows of the source", told.columns, told.iter_rows(named=True))
         print()
+        show_table("What became of the source's own rows", told.columns, told.iter_rows(named=True))
+        print(USED_MEANS)
+    print()
     if found.violated.is_empty():
         print("No row rule is violated.")
     else:
-        columns = ["rule", "table_name", "severity", "violations", "reason"]
-        show_table("Row rules that are violated", columns, found.violated.iter_rows(named=True))
-    if few := sentence(found.anonymity, effective):
-        print(f"\n{few[0].upper()}{few[1:]}.")
+        show_table("Row rules that are violated", *rules_table(found))
+    for said in remarks(found, effective):
+        print(f"\n{said}")
     if findings:
-        print(f"\nfindings: {findings.absolute()} ({write_findings(found, findings):,})")
+        print(f"\nfindings: {findings.absolute()} ({write_findings(found, findings, effective):,} findings)")
 
 
 @app.command()

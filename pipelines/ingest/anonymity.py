@@ -85,12 +85,14 @@ def sentence(summary: pl.DataFrame, protocol: Protocol) -> str | None:
     whole = summary.row(0, named=True)
     if not whole["patients_below"]:
         return None
+    few = whole["patients"] < protocol.disclosure.minimum_count
+    who = "some" if few else _count(whole["patients_below"], protocol)
     said = (
-        f"{_count(whole['patients_below'], protocol)} of {whole['patients']:,} patients are in groups of fewer than "
+        f"{who} of {whole['patients']:,} patients are in groups of fewer than "
         f"{whole['minimum_group']} who share {whole['quasi_identifiers']}"
     )
     best = summary.filter(pl.col("left_out") != NOTHING).sort("patients_below", "left_out").head(1)
-    if best.height and best["patients_below"].item() < whole["patients_below"]:
+    if best.height and best["patients_below"].item() < whole["patients_below"] and not few:
         fewer = _count(best["patients_below"].item(), protocol)
         said += f"; without the {best['left_out'].item()} it would be {fewer}"
     end = {"warn": "the protocol warns of it and goes on", "block": "the protocol lets no such release be published"}

@@ -20,7 +20,7 @@ from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.ingest.parsing import in_seconds, typed
 from pipelines.ingest.quarantine import Judged, judge, refused_places
 from pipelines.ingest.rules import row_rules
-from pipelines.ingest.sources import Source, open_source
+from pipelines.ingest.sources import USED, Source, open_source
 from pipelines.ingest.tables import FIELD, FILE, LINE, RECORD_ID, ROW
 from pipelines.protocol import Protocol
 
@@ -57,6 +57,11 @@ class Inspection:
     def rows_quarantined(self) -> int:
         """Rows kept aside, over all tables."""
         return int(self.counts["rows_quarantined"].sum())
+
+    @property
+    def has_strange_rows(self) -> bool:
+        """Whether the source holds rows that are no records of the study, so that its own account is worth telling."""
+        return not self.account.filter(pl.col("outcome") != USED).is_empty()
 
     @property
     def violated(self) -> pl.DataFrame:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.ingest import anonymity
+from pipelines.ingest.contract import joined
 from pipelines.ingest.release import Inspection
+from pipelines.protocol import Protocol
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
 SUFFIXES = (".xlsx", ".csv")
 MOST_ROWS = 1_000_000  # a worksheet holds 1,048,576
 _WIDTHS = {"file": 22, "line": 9, "column": 24, "consequence": 18, "rule": 44, "reason": 88}
+
+
+CONSEQUENCES = {"error": "kept aside", "warning": "used, please check"}
+USED_MEANS = (
+    "used: the row gave a record, or a fact about a patient; whether such a record was accepted stands in the table of "
+    "the release."
+)
 
 
 class FindingsError(Exception):
@@ -31,9 +41,43 @@ def findings(inspection: Inspection) -> pl.DataFrame:
 
     One row a problem, in the order of the files; `consequence` says whether the row was kept aside.
     """
-    kept_aside = inspection.quarantine.with_columns(consequence=pl.lit("kept aside"))
-    kept = inspection.warnings.with_columns(consequence=pl.lit("used, please check"))
+    kept_aside = inspection.quarantine.with_columns(consequence=pl.lit(CONSEQUENCES["error"]))
+    kept = inspection.warnings.with_columns(consequence=pl.lit(CONSEQUENCES["warning"]))
     return pl.concat([kept_aside, kept]).select(*_WIDTHS).sort("file", "line", "column", "rule", nulls_last=False)
+
+
+Listed = tuple[list[str], list[dict[str, Any]]]
+
+
+def counts_table(inspection: Inspection) -> Listed:
+    """Columns and rows: what was read, accepted and kept aside of each table, and of all together."""
+    columns = ["table", "rows read", "rows accepted", "rows kept aside"]
+    rows = [*inspection.counts.iter_rows(), ("all", *inspection.counts.drop("table_name").sum().row(0))]
+    return columns, [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def rules_table(inspection: Inspection) -> Listed:
+    """Columns and rows: every violated rule with its count, what became of the rows, and how to mend them."""
+    told = inspection.violated.select(
+        "rule",
+        table="table_name",
+        rows="violations",
+        consequence=pl.col("severity").replace_strict(CONSEQUENCES),
+        reason="reason",
+    )
+    return told.columns, list(told.iter_rows(named=True))
+
+
+def remarks(inspection: Inspection, protocol: Protocol) -> list[str]:
+    """What a steward should know beside rows and rules, a sentence each."""
+    said = []
+    for (table,), part in inspection.empty_columns.group_by("table_name", maintain_order=True):
+        columns = joined(part["column"])
+        what = "This column of" if part.height == 1 else "These columns of"
+        said.append(f"{what} {table} {'is' if part.height == 1 else 'are'} empty in this source: {columns}.")
+    if few := anonymity.sentence(inspection.anonymity, protocol):
+        said.append(f"{few[0].upper()}{few[1:]}.")
+    return said
 
 
 def unfit_path(path: Path, release_dir: Path) -> str | None:
@@ -47,10 +91,11 @@ def unfit_path(path: Path, release_dir: Path) -> str | None:
     return None
 
 
-def write_findings(inspection: Inspection, path: Path) -> int:
+def write_findings(inspection: Inspection, path: Path, protocol: Protocol) -> int:
     """Write the findings as a workbook or as CSV that a spreadsheet opens with the right letters; returns their number.
 
-    The workbook has two sheets: `Summary` (rows of each table, then each violated rule with its count) and `Findings`.
+    The workbook has two sheets: `Summary` (rows of each table, each violated rule with its count, what became of the
+    source's own rows, and remarks) and `Findings`.
 
     Raises:
         OSError: the file cannot be written; one that stood there before is then left as it was.
@@ -63,7 +108,7 @@ def write_findings(inspection: Inspection, path: Path) -> int:
         elif found.height > MOST_ROWS:
             raise FindingsError(f"{found.height:,} findings are more than a worksheet holds; write them to a .csv file")
         else:
-            _write_workbook(inspection, found, part)
+            _write_workbook(inspection, found, part, protocol)
     return found.height
 
 
@@ -78,39 +123,43 @@ def _whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _write_workbook(inspection: Inspection, found: pl.DataFrame, path: Path) -> None:
+def _write_workbook(inspection: Inspection, found: pl.DataFrame, path: Path, protocol: Protocol) -> None:
     from xlsxwriter import Workbook  # only who asks for a workbook waits for it
 
     plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(os.fspath(path), {"constant_memory": True, **plain})
     try:
-        _fill_summary(book, book.add_worksheet("Summary"), inspection)
+        _fill_summary(book, book.add_worksheet("Summary"), inspection, protocol)
         _fill_findings(book, book.add_worksheet("Findings"), found)
     finally:
         book.close()
 
 
-def _fill_summary(book: "Workbook", sheet: "Worksheet", inspection: Inspection) -> None:
+def _fill_summary(book: "Workbook", sheet: "Worksheet", inspection: Inspection, protocol: Protocol) -> None:
     title, note = book.add_format({"bold": True, "font_size": 14}), book.add_format({"font_color": "#595959"})
     head, number, wrap = _head(book), book.add_format({"num_format": "#,##0", "valign": "top"}), _wrap(book)
     for place, width in enumerate((46, 16, 16, 18, 90)):
         sheet.set_column(place, place, width)
     sheet.write(0, 0, f"Release {inspection.release}: rows to mend", title)
     sheet.write(1, 0, "Rows are named by file and line, with the rule they break; values are left out.", note)
-    sheet.write_row(3, 0, ["table", "rows read", "rows accepted", "rows kept aside"], head)
-    row = 4
-    for counts in inspection.counts.iter_rows():
-        _write_row(sheet, row, counts, number, wrap)
+    row = 3
+    blocks = [counts_table(inspection), rules_table(inspection)]
+    if inspection.has_strange_rows:
+        told = inspection.account.filter(pl.col("row_count") > 0)
+        told = told.select("source_table", "rows_read", "row_count", became="outcome")
+        told.columns = ["table of the source", "rows read", "of these", "became"]
+        blocks.append((told.columns, list(told.iter_rows(named=True))))
+    for columns, rows in blocks:
+        sheet.write_row(row, 0, columns, head)
+        for fields in rows or [{"": "No row rule is violated."}]:
+            row += 1
+            _write_row(sheet, row, fields.values(), number, wrap)
+        row += 2
+    if inspection.has_strange_rows:
+        sheet.write(row - 1, 0, USED_MEANS, note)
+    for said in remarks(inspection, protocol):
         row += 1
-    sheet.write_row(row + 1, 0, ["rule", "table", "rows", "consequence", "reason"], head)
-    row += 2
-    if inspection.violated.is_empty():
-        sheet.write(row, 0, "No row rule is violated.", wrap)
-    consequence = {"error": "kept aside", "warning": "used, please check"}
-    for rule in inspection.violated.iter_rows(named=True):
-        said = (rule["rule"], rule["table_name"], rule["violations"], consequence[rule["severity"]], rule["reason"])
-        _write_row(sheet, row, said, number, wrap)
-        row += 1
+        sheet.write(row, 0, said)
     _set_page(sheet)
 
 

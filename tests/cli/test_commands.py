@@ -148,7 +148,9 @@ def test_findings_are_written_where_asked_and_never_into_the_release(lss, releas
     before = _files(release)
     done = lss("check", release, "--findings", tmp_path / "findings.xlsx")
     assert done.code == 0
-    assert re.search(rf"^findings: {re.escape(str(tmp_path))}/findings\.xlsx \([\d,]+\)$", done.out, re.MULTILINE)
+    assert re.search(
+        rf"^findings: {re.escape(str(tmp_path))}/findings\.xlsx \([\d,]+ findings\)$", done.out, re.MULTILINE
+    )
     assert (tmp_path / "findings.xlsx").read_bytes().startswith(b"PK")
     refused = lss("check", release, "--findings", release / "findings.csv")
     assert (refused.code, refused.out) == (2, "")

@@ -87,7 +87,7 @@ def test_the_sentence_has_counts_no_small_one_and_no_value(release, protocol: Pr
     few = inspect(release, study, templates, [(60, "male", "esi", 9), (40, "male", "esi", 1)])
     said = sentence(few.anonymity, study)
     assert said is not None
-    assert said.startswith("fewer than 11 of 10 patients are in groups of fewer than 3")
+    assert said.startswith("some of 10 patients are in groups of fewer than 3")
 
 
 def test_nothing_is_said_where_every_group_is_large_enough(release, protocol: Protocol, templates) -> None:

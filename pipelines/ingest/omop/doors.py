@@ -250,7 +250,7 @@ def _typed(frame: pl.DataFrame, name: str, file: str = "") -> pl.DataFrame:
         else pl.lit(None, _DTYPES[kind]).alias(column)
         for column, kind in CDM[name].items()
     ]
-    return frame.select(*made, LINE) if frame.height else frame.select(LINE).with_columns(*made)
+    return frame.with_columns(*made).select(*CDM[name], LINE)
 
 
 _DTYPES: dict[str, Any] = {"id": pl.Int64, "date": pl.Date, "number": pl.Float64, "text": pl.String}

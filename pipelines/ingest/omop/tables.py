@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pipelines.ingest.codelists import measures
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.omop.assessments import assessments, stop_reasons
 from pipelines.ingest.omop.codes import Vocabulary, meanings_of_tables, systems_met, vocabulary
@@ -38,6 +39,7 @@ KINDS = {
     "episode": ("treatment",),
 }  # what a table of coded records is asked for
 NOT_IN_COHORT, NO_MEANING = "person not in the cohort", "no code of the study"
+NOT_IN_PROTOCOL = "instrument or tier not in the protocol"
 _DISC_CODES = ("63030", "63035")  # usually for a disc: before the diagnosis of stenosis they are no treatment of it
 _ENDS = {"visit_occurrence": "visit_end_date", "drug_exposure": "drug_exposure_end_date"}
 
@@ -90,11 +92,12 @@ def contract_tables(cdm: dict[str, CdmTable], settings: OmopSettings, codes: pl.
         "assessments": scores,
         "events": events(dated, death, treatments, protocol),
     }
-    told = {
-        name: [frame["$row"], *([answers[name]["$row"]] if name in answers else [])] for name, frame in meant.items()
+    foreign = {name: _foreign(frame, protocol) for name, frame in meant.items()}
+    heard = {
+        name: pl.concat([frame["$row"], *([answers[name]["$row"]] if name in answers else [])]).unique()
+        for name, frame in meant.items()
     }
-    used = {name: pl.concat(rows).unique() for name, rows in told.items()}
-    return Made(pseudonymous(tables), _outcomes(frames, used, death, followed))
+    return Made(pseudonymous(tables), _outcomes(frames, heard, foreign, death, followed))
 
 
 def _hold_cohort(cohort: str, known: Vocabulary) -> None:
@@ -191,19 +194,34 @@ class _Sites:
 # ----------------------------------------------------------------------------------------------------------- account
 
 
+def _foreign(meant: pl.DataFrame, protocol: Protocol) -> pl.Series:
+    """The rows (`$row`) that mean an instrument or a tier which the protocol lacks, and nothing else."""
+    ours = measures(protocol)
+    is_foreign = pl.lit(False)
+    for kind in ("instrument", "duration", "treatment"):
+        is_foreign |= (pl.col("kind") == kind) & ~pl.col("measure").is_in(ours[kind] or ())
+    return meant.group_by("$row").agg(is_foreign=is_foreign.all()).filter("is_foreign")["$row"]
+
+
 def _outcomes(
-    frames: dict[str, pl.DataFrame], used: dict[str, pl.Series], death: pl.DataFrame, followed: pl.DataFrame
+    frames: dict[str, pl.DataFrame],
+    heard: dict[str, pl.Series],
+    foreign: dict[str, pl.Series],
+    death: pl.DataFrame,
+    followed: pl.DataFrame,
 ) -> tuple[tuple[str, str, int], ...]:
-    """What became of every row: used, or of nobody in the cohort, or without a code of the study."""
+    """What became of every row: used, of nobody in the cohort, without a code of the study or with a foreign one."""
     counts = []
     ours = pl.col("person_id").is_in(followed["person_id"].implode()).fill_null(False)
-    for name, rows in used.items():
+    for name, rows in heard.items():
         frame = frames[name]
         of_cohort = frame.filter(ours)
-        told = of_cohort.filter(pl.col("$row").is_in(rows.implode())).height
+        told = of_cohort.filter(pl.col("$row").is_in(rows.implode()))
+        strange = told.filter(pl.col("$row").is_in(foreign[name].implode())).height
         counts += [
-            (name, USED, told),
-            (name, NO_MEANING, of_cohort.height - told),
+            (name, USED, told.height - strange),
+            (name, NOT_IN_PROTOCOL, strange),
+            (name, NO_MEANING, of_cohort.height - told.height),
             (name, NOT_IN_COHORT, frame.height - of_cohort.height),
         ]
     counts += [("person", USED, followed.height), ("person", NOT_IN_COHORT, frames["person"].height - followed.height)]
