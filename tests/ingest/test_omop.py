@@ -1,15 +1,17 @@
 """OMOP sources against patients made by hand (`omop_example.py`), by four doors, and against a public data set."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import omop_example as example
 import polars as pl
 import pytest
+from omop_records_example import Cdm
 from polars.testing import assert_frame_equal
 
 from pipelines.ingest import ReleaseRefused, check_release, read_release
@@ -18,6 +20,10 @@ from pipelines.ingest.sources import open_source
 from pipelines.protocol import Protocol
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "omop" / "synthea27nj_cdm54_parquet.zip"
+SYNTHEA_TABLES = (
+    "person", "observation_period", "condition_occurrence", "procedure_occurrence", "measurement", "observation",
+    "drug_exposure", "visit_occurrence", "visit_detail", "episode", "death", "care_site", "concept", "concept_ancestor",
+)  # fmt: skip
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -154,20 +160,50 @@ def test_nobody_eligible_and_an_unknown_cohort(tmp_path: Path, protocol: Protoco
         check_release(example.as_csv(tmp_path / "b", cohort="headache"), protocol)
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="the shared reference data are not beside the checkout")
-def test_synthea_has_five_patients_with_chronic_back_pain(tmp_path: Path, with_pain: Protocol, monkeypatch) -> None:
+@pytest.fixture
+def synthea(tmp_path: Path) -> Callable[..., Path]:
+    """Releases of the shared CDM 5.4 data set, by cohort and with code lists; the tables as they were downloaded."""
+    if not SHARED.is_file():
+        pytest.skip("the shared reference data are not beside the checkout")
+
+    def write(name: str, cohort: str, codes: str = "") -> Path:
+        cdm = Cdm(0)
+        cdm.lists = {"codes.csv": codes} if codes else {}
+        folder = cdm.write(tmp_path / name, cohort=cohort)
+        text = (folder / "manifest.toml").read_text().split("[tables.")[0]
+        with zipfile.ZipFile(SHARED) as archive:
+            for table in SYNTHEA_TABLES:
+                data = archive.read(f"Synthea27NjParquet/{table}.parquet")
+                (folder / f"{table}.parquet").write_bytes(data)
+                rows, sha256 = pl.read_parquet(data).height, hashlib.sha256(data).hexdigest()
+                text += f'[tables.{table}]\nfiles = ["{table}.parquet"]\nrows = {rows}\nsha256 = ["{sha256}"]\n'
+        (folder / "manifest.toml").write_text(text, encoding="utf-8")
+        return folder
+
+    return write
+
+
+def test_synthea_has_five_patients_with_chronic_back_pain(synthea, with_pain: Protocol) -> None:
     """Counts by R (dev_13): 5 persons (1, 20, 21, 25, 28) with 20, 20, 13, 28 and 15 pain scores, 96 together."""
-    folder = tmp_path / "synthea"
-    folder.mkdir()
-    tables = ("person", "observation_period", "condition_occurrence", "measurement", "death", "concept")
-    counts = {"person": 28, "observation_period": 28, "condition_occurrence": 470, "measurement": 10040, "death": 3}
-    with zipfile.ZipFile(SHARED) as archive:
-        for name in tables:
-            (folder / f"{name}.parquet").write_bytes(archive.read(f"Synthea27NjParquet/{name}.parquet"))
-    monkeypatch.setattr(example, "TABLES", {name: [{}] * n for name, n in (counts | {"concept": 2294}).items()})
-    files = {name: [folder / f"{name}.parquet"] for name in tables}
-    found = check_release(example.manifest(folder, "5.4", files, cohort="chronic_low_back_pain"), with_pain)
+    found = check_release(synthea("pain", "chronic_low_back_pain"), with_pain)
     read = dict(found.counts.select("table_name", "rows_read").rows())
     assert (read["patients"], read["assessments"]) == (5, 20 + 20 + 13 + 28 + 15)
     with pytest.raises(ReleaseRefused, match="no eligible patients"):
-        check_release(example.manifest(folder, "5.4", files), with_pain)
+        check_release(synthea("stenosis", "lumbar_stenosis"), with_pain)
+
+
+def test_synthea_pain_scores_of_everybody_with_any_diagnosis(synthea, protocol: Protocol) -> None:
+    """28 persons with 471 scores, by R (dev_13); persons 15 and 27, with 10 and 4 of them, have no diagnosis at all.
+
+    Every diagnosis of the source opens the cohort, and the site says that its pain scores are of the back. A patient
+    whom the source follows for more than fifty years is kept aside, with all records.
+    """
+    with zipfile.ZipFile(SHARED) as archive:
+        conditions = pl.read_parquet(archive.read("Synthea27NjParquet/condition_occurrence.parquet"))
+    codes = [f"OMOP,{concept},cohort,anything" for concept in conditions["condition_concept_id"].unique()]
+    text = "\n".join(["system,code,kind,measure", "LOINC,72514-3,instrument,nrs_back", *codes, ""])
+    counts = check_release(synthea("all", "anything", text), protocol).counts
+    assert dict(counts.select("table_name", "rows_read").rows()) == {
+        "patients": 28 - 2, "treatments": 0, "assessments": 471 - 10 - 4, "events": 3,
+    }  # fmt: skip
+    assert (counts["rows_read"] == counts["rows_accepted"] + counts["rows_quarantined"]).all()
