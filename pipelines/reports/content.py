@@ -14,11 +14,13 @@ from typing import Literal
 class Shown:
     """A number from patients that has passed the disclosure gate, ready to print.
 
-    `is_withheld` marks a text that stands in for a number (`<11`, `–`).
+    `is_withheld` marks a text that stands in for a number (`<11`, `–`); `trace` names the result row behind it, for
+    `lss trace`.
     """
 
     text: str
     is_withheld: bool = False
+    trace: str = ""
 
     def __str__(self) -> str:
         return self.text

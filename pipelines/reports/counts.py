@@ -13,7 +13,7 @@ import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
-from pipelines.reports import keys
+from pipelines.reports import keys, overlap, patterns
 from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot
 
@@ -34,6 +34,8 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _responders(ledger, snapshot["results.responders"], protocol, beside)
     _changes(ledger, snapshot["results.literature"])
     _stops(ledger, snapshot["results.stop_reasons"], protocol)
+    _preferences(ledger, snapshot["results.propensity_overlap"])
+    _visits_kept(ledger, snapshot["results.missing_patterns"], protocol)
     _crossover(ledger, snapshot["outcomes.crossover"])
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
     _quality(ledger, snapshot)
@@ -120,14 +122,18 @@ def _trajectories(
     if frame.is_empty():
         return
     asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    finished = {
+        (i.name, window) for i in protocol.instruments if i.kind == "walking" for window in asked_windows(protocol)
+    }
     for row in frame.iter_rows(named=True):
         outcome, window, tier = row["outcome"], row["window"], row["tier"]
         key = keys.seen(outcome, window, tier)
         if key not in ledger.counts:
-            is_printed = outcome in asked or (outcome, window) in beside
+            is_printed = outcome in asked or (outcome, window) in beside or (outcome, window) in finished
             ledger.add(key, int(row["subjects"]), "printed" if is_printed else "hidden", USUAL)
             _nest(ledger, key, keys.patients(tier))
-        if outcome in asked and row["method"] == "share at the time limit" and row["estimate"] is not None:
+        is_shown = outcome in asked or (outcome, window) in finished
+        if is_shown and row["method"] == "share at the time limit" and row["estimate"] is not None:
             limit = keys.at_limit(outcome, window, tier)
             ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
             _nest(ledger, limit, key)
@@ -212,7 +218,7 @@ def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: s
 def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
     if frame.is_empty():
         return
-    asked = frame.rename({"instrument": "outcome"}).filter(_is_asked(protocol, "visit_window"))
+    asked = frame.rename({"instrument": "outcome"}).filter(pl.col("visit_window").is_in(asked_windows(protocol)))
     for (outcome, window, tier), part in asked.group_by("outcome", "visit_window", "tier", maintain_order=True):
         place = (str(outcome), str(window), str(tier))
         whole = keys.stops(*place)
@@ -227,6 +233,48 @@ def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
             if row["stop_reason"] == "time_limit" and keys.at_limit(*place) in ledger.counts:
                 _nest(ledger, key, keys.at_limit(*place))
         _fill(ledger, whole, parts, (*whole, "other"))
+
+
+def _preferences(ledger: Ledger, frame: pl.DataFrame) -> None:
+    """Histograms of the preference score with their bins merged, and how many lie in the middle."""
+    for contrast, arm, bins in overlap.histograms(frame):
+        for low, high, subjects in bins:
+            ledger.add(keys.preference(contrast, arm, low, high), subjects, "hidden")
+        wide = []
+        for found in overlap.merged_bins(bins, ledger.minimum):
+            wide.append(keys.preference(contrast, arm, found.low, found.high))
+            _enter_span(ledger, contrast, arm, found.parts, wide[-1])
+        _fill(ledger, keys.patients(arm), wide, ("preference", contrast, arm, "not known"))
+        middle = [(low, high) for low, high, _ in bins if _lies_within(low, high, overlap.EQUIPOISE)]
+        _enter_span(ledger, contrast, arm, middle, keys.preference(contrast, arm, *overlap.EQUIPOISE))
+
+
+def _enter_span(ledger: Ledger, contrast: str, arm: str, parts: Iterable[tuple[float, float]], whole: Key) -> None:
+    members = [keys.preference(contrast, arm, low, high) for low, high in parts]
+    ledger.add(whole, sum(ledger.counts[key].value for key in members), weight=DETAIL)
+    if members != [whole]:
+        ledger.sum_of(whole, members)
+
+
+def _lies_within(low: float, high: float, span: tuple[float, float]) -> bool:
+    return span[0] - 1e-9 <= low and high <= span[1] + 1e-9
+
+
+def _visits_kept(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    """Who kept all visits, left for good, came back or was never seen, at the primary outcomes."""
+    for row in patterns.by_kind(frame, [p.outcome for p in protocol.primary.outcomes]).iter_rows(named=True):
+        outcome, tier = row["outcome"], row["tier"]
+        whole = keys.visits_kept(outcome, tier)
+        ledger.add(whole, sum(row[kind] for kind in patterns.KINDS), weight=USUAL)
+        _nest(ledger, whole, keys.patients(tier))
+        parts = [keys.visits_kept(outcome, tier, kind) for kind in patterns.KINDS]
+        for part, kind in zip(parts, patterns.KINDS, strict=True):
+            ledger.add(part, row[kind], weight=DETAIL)
+        ledger.sum_of(whole, parts)
+        for window in protocol.windows:  # who kept all visits was seen at each
+            seen = keys.seen(outcome, window.name, tier)
+            if seen in ledger.counts:
+                _nest(ledger, keys.visits_kept(outcome, tier, patterns.COMPLETE), seen)
 
 
 def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
@@ -363,6 +411,13 @@ def _rules(ledger: Ledger, frame: pl.DataFrame) -> None:
             ledger.add(violations, total, "slack")
             ledger.sum_of(violations, parts)
             ledger.sum_of(violations, (rows, several))
+
+
+def asked_windows(protocol: Protocol) -> list[str]:
+    """Visits of the walking questions, at which other walking tests are shown too; else those of all questions."""
+    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    walking = [q.window for q in asked if protocol.instrument(q.outcome).kind == "walking"]
+    return list(dict.fromkeys(walking or [q.window for q in asked]))
 
 
 def _is_asked(protocol: Protocol, window: str) -> pl.Expr:

@@ -34,6 +34,7 @@ class Estimate:
     reason: str
     method: str
     measure: str
+    trace: str = ""
 
     @property
     def is_ratio(self) -> bool:
@@ -224,5 +225,5 @@ def is_unadjusted(method: str) -> bool:
 def _estimate(row: Mapping[str, Any]) -> Estimate:
     return Estimate(
         row["estimate"], row["ci_low"], row["ci_high"], row.get("p_value"), row.get("p_adjusted"),
-        row["status"], row["reason"] or "", row["method"], row["measure"],
+        row["status"], row["reason"] or "", row["method"], row["measure"], row.get("trace") or "",
     )  # fmt: skip

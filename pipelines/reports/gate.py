@@ -99,6 +99,13 @@ class Gate:
         top, bottom = self.decisions.value(part), self.decisions.value(whole)
         return Drawn(round(min(1.0, top / bottom), 2 + self.decimals)) if bottom else None
 
+    def rough_share(self, part: Key, whole: Key) -> Drawn | None:
+        """As `drawn_share`; of a rounded part where an earlier report may show the same patients in other groups."""
+        if not self.has_earlier_report or self.drawn_share(part, whole) is None:
+            return self.drawn_share(part, whole)
+        top, bottom = round_count(self.decisions.value(part)), self.decisions.value(whole)
+        return Drawn(round(min(1.0, top / bottom), 2 + self.decimals))
+
     def drawn_percent(self, part: Key, whole: Key) -> Drawn | None:
         """As `drawn_share`, in per cent."""
         share = self.drawn_share(part, whole)

@@ -75,6 +75,16 @@ def crossover(tier: str, to: str) -> Key:
     return ("crossover", tier, to)
 
 
+def preference(contrast: str, arm: str, low: float, high: float) -> Key:
+    """Patients of an arm whose preference score lies between two values."""
+    return ("preference", contrast, arm, f"{low:g} to {high:g}")
+
+
+def visits_kept(outcome: str, tier: str, kind: str = ALL) -> Key:
+    """Patients whose visits were all due, by which of them they kept, or all of them."""
+    return ("visits kept", outcome, tier, kind)
+
+
 def records(table: str, what: str) -> Key:
     """Rows of a release's file that were `read`, `accepted` or `quarantined`."""
     return ("records", table, what)

@@ -6,12 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pipelines.protocol import Protocol
 from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
 from pipelines.reports.sections import (
+    balance,
     cohort,
     comparison,
     diagnostics,
     failure,
     literature,
     methods,
+    missing,
     quality,
     responders,
     scores,
@@ -37,6 +39,8 @@ _PARTS = (
     walking.walking,
     failure.failure,
     comparison.comparisons,
+    balance.comparability,
+    missing.missing,
     sensitivity.sensitivity,
     sensitivity.subgroups,
     failure.harm,

@@ -177,6 +177,7 @@ Bounds = dict[Key, tuple[float, float]]
 def _at_first(ledger: Ledger, small: Iterable[Key]) -> Bounds:
     """What the attacker knows of each count that is not printed, before using any relation or anything is rounded."""
     bounds: Bounds = {key: (0, math.inf) for key, count in ledger.counts.items() if count.role != "printed"}
+    bounds |= {key: (-math.inf, math.inf) for key in bounds if key[0] == CHANGE}  # nobody says which way a count went
     bounds |= {key: (1, ledger.minimum - 1) for key in small if ledger.counts[key].role == "printed"}
     for key, state in ledger.published.items():
         if state == "withheld":

@@ -7,20 +7,24 @@ relations below are written down here from the meaning of the tables, not taken 
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 from matplotlib.axes import Axes
 from scipy.optimize import LinearConstraint, milp
 
 from pipelines.protocol import Protocol
 from pipelines.reports import Study, build_report, render_html, report_of
-from pipelines.reports.content import Document, Shown, Table, exhibits
+from pipelines.reports.balance import is_of_counts, shown_difference
+from pipelines.reports.content import Document, Panel, Shown, Table, exhibits
 from pipelines.reports.earlier import decisions_before, printed
 from pipelines.reports.figures import curves, marks, trajectories
 from pipelines.reports.figures.marks import Series
+from pipelines.reports.figures.overlap import OverlapArm
+from pipelines.reports.sections import balance
 from pipelines.reports.suppression import Decisions, Ledger
 
 Bounds = tuple[float, float]
@@ -122,6 +126,7 @@ def attack_on(document: Document, protocol: Protocol) -> tuple[Attack, list[str]
     _splits(attack, document, tiers)
     _responders(attack, table(document, "table-responders"), protocol, tiers)
     _completeness(attack, table(document, "table-completeness"), tiers)
+    _visits_kept(attack, table(document, "table-missing-patterns"), tiers)
     targets = [n for n, b in attack.bounds.items() if b == (1, 10)]
     return attack, targets
 
@@ -204,6 +209,18 @@ def _completeness(attack: Attack, printed: Table, tiers: list[str]) -> None:
                 due = attack.know(f"due {group} {header} {tier}", read_cell(parts[1]))
                 attack.within(seen, due)
                 attack.within(due, f"patients {tier}")
+
+
+def _visits_kept(attack: Attack, printed: Table, tiers: list[str]) -> None:
+    """Four kinds of patterns add up to the patients whose visits were all due, who lie within the tier."""
+    lines = list(rows_of(printed))
+    for first in range(0, len(lines), 5):
+        outcome = lines[first][1]
+        for k, tier in enumerate(tiers):
+            whole = attack.know(f"all due {outcome} {tier}", read_cell(lines[first][2][k]))
+            kinds = [attack.know(f"{h} {outcome} {tier}", read_cell(c[k])) for _, h, c in lines[first + 1 : first + 5]]
+            attack.add_up(whole, *kinds)
+            attack.within(whole, f"patients {tier}")
 
 
 def recovered(attack: Attack, targets: list[str]) -> list[str]:
@@ -347,6 +364,76 @@ def test_numbers_under_figures_keep_the_rule_too(
     found = [int(text.strip("≈").replace(",", "")) for text in drawn if text.strip("≈").replace(",", "").isdigit()]
     assert len(found) > 50
     assert not [n for n in found if 1 <= n <= 10]
+
+
+def test_bars_of_the_preference_score_hold_nobody_or_enough_and_give_no_finer_bar_away(
+    small_cohort,  # type: ignore[no-untyped-def]
+    protocol: Protocol,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From the shares drawn: bars add up to the tier's patients and the middle lies across them, tenth by tenth."""
+    drawn: list[tuple[str, OverlapArm]] = []
+
+    def listen(tier: OverlapArm, reference: OverlapArm, middle: Bounds, title: str, alt: str) -> Panel:
+        drawn.extend(((title, tier), (title, reference)))
+        return Panel("<svg/>", alt, 86.0, title)
+
+    monkeypatch.setattr(balance, "overlap_panel", listen)
+    balance.overlap_figure(Study(small_cohort.read, protocol))
+    sizes = {t.short_label: small_cohort.tables["analysis.subjects"].filter(tier=t.name).height for t in protocol.tiers}
+    attack, tenths = Attack(), []
+    for title, arm in drawn:
+        n = sizes[arm.label]
+        for one in arm.bins:
+            if one.share is not None:
+                patients = _patients_of(float(one.share), n)
+                assert patients == (0, 0) or patients[1] >= 11
+            parts = [f"{title} {arm.label} {k}" for k in range(round(10 * one.low), round(10 * one.high))]
+            tenths += [attack.know(part, None) for part in parts]
+            known = None if one.share is None else _patients_of(float(one.share), n)
+            attack.add_up(attack.know(f"{title} {arm.label} bar {one.low}", known), *parts)
+        share = re.fullmatch(r"(≈?)(\d+)\u202f%", arm.middle.text)
+        known = _patients_of(int(share[2]) / 100, n) if share else None
+        middle = attack.know(f"{title} {arm.label} middle", known)
+        attack.add_up(middle, *[f"{title} {arm.label} {k}" for k in range(3, 7)])
+    assert len(drawn) >= 4
+    assert any(len(arm.bins) < 10 for _, arm in drawn), "nothing had to be merged"
+    assert recovered(attack, tenths) == []
+
+
+def _patients_of(share: float, size: int) -> Bounds:
+    """How many patients a share may stand for; 0 stands for nobody, a multiple of five for what is rounded to it."""
+    if share == 0:
+        return (0, 0)
+    low, high = np.ceil((share - 0.005) * size), np.floor((share + 0.005) * size)
+    reach = 2 if any(k % 5 == 0 for k in range(int(low), int(high) + 1)) else 0
+    return (max(1, low - reach), high + reach)
+
+
+def test_circles_of_the_love_plot_follow_from_printed_counts_alone(
+    small_cohort,  # type: ignore[no-untyped-def]
+    protocol: Protocol,
+) -> None:
+    """Other differences of indicators in the table change no circle: no count can be worked out from one."""
+
+    def circles(read: Callable[[str], pl.DataFrame]) -> dict[tuple[str, str], float | None]:
+        study = Study(read, protocol)
+        rows = study.snapshot["results.balance"].filter(pl.col("weighting") == "unweighted")
+        pairs = {c.name: (c.tier, c.reference) for c in protocol.contrasts}
+        return {
+            (row["contrast"], row["covariate"]): shown_difference(study, row, *pairs[row["contrast"]])
+            for row in rows.iter_rows(named=True)
+            if is_of_counts(protocol, row["covariate"])
+        }
+
+    def other(name: str) -> pl.DataFrame:
+        frame = small_cohort.read(name)
+        return frame.with_columns(smd=pl.col("smd") + 0.2) if name == "results.balance" else frame
+
+    found = circles(small_cohort.read)
+    assert found == circles(other)
+    assert any(value is None for value in found.values())
+    assert any(value is not None for value in found.values())
 
 
 def test_shown_numbers_are_made_by_the_gate_or_count_no_patients(gated: Document) -> None:

@@ -190,8 +190,8 @@ def _estimate_cell(study: Study, finding: Finding, found: Estimate | None) -> Ce
     if found is None:
         return numbers.ABSENT
     if found.value is None:
-        return Shown(found.status, is_withheld=True)
-    return Shown(estimate_text(study, found, finding.outcome))
+        return Shown(found.status, True, found.trace)
+    return Shown(estimate_text(study, found, finding.outcome), trace=found.trace)
 
 
 def _p_cell(value: float | None) -> Cell:

@@ -1,4 +1,4 @@
-"""What was withheld and why: failed diagnostics, how alike the groups were made, and all verdicts."""
+"""What was withheld and why: failed diagnostics, the negative control, and all verdicts."""
 
 import polars as pl
 
@@ -6,6 +6,9 @@ from pipelines.reports import numbers
 from pipelines.reports.content import Bullets, Callout, Cell, Column, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
+
+_NEGATIVE_CONTROL = "negative control"
+_CROSSOVER = "crossover"
 
 
 def withheld(study: Study) -> Section:
@@ -30,8 +33,58 @@ def withheld(study: Study) -> Section:
         )
     else:
         blocks.append(_failed_table(study, asked))
-    blocks += [*_balance_table(study, frame), _verdict_table(study, frame)]
+    blocks += [*_negative_control(study, frame), *_crossover(study, frame), _verdict_table(study, frame)]
     return Section("withheld", title, tuple(blocks))
+
+
+def _negative_control(study: Study, frame: pl.DataFrame) -> list[Paragraph | Bullets]:
+    """What the event that no tier can affect says of each contrast, in words."""
+    control = next((e for e in study.protocol.endpoints if e.is_negative_control), None)
+    rows = frame.filter(pl.col("check") == _NEGATIVE_CONTROL)
+    if control is None or rows.is_empty():
+        return []
+    said = []
+    for contrast in study.protocol.contrasts:
+        mine = rows.filter(pl.col("contrast") == contrast.name)
+        if mine.height:
+            said.append(f"**{study.versus(contrast)}:** {_control_verdict(mine.row(0, named=True))}")
+    lead = (
+        f"**The negative control** is {control.label[:1].lower()}{control.label[1:]}: an event that neither tier can "
+        "bring about or prevent. If two groups differ in it after weighting, they differ in something that weighting "
+        "did not reach, and the contrast is not shown. A control that passes is no proof: it may have too few events "
+        "to see a difference."
+    )
+    return [Paragraph(lead), Bullets(tuple(said))]
+
+
+def _control_verdict(row: dict[str, object]) -> str:
+    p = f"p {numbers.p_value(float(str(row['value'])))}" if row["value"] is not None else ""
+    return {
+        "passed": f"no difference beyond chance ({p}); it does not speak against the contrast.",
+        "failed": f"the groups differ more than chance makes likely ({p}, limit {row['threshold']:g}), so that hidden "
+        "differences must be feared; the contrast is withheld.",
+        "not applicable": f"cannot tell: {row.get('note') or 'there was nothing to check'}.",
+    }.get(str(row["verdict"]), "the check itself failed.")
+
+
+def _crossover(study: Study, frame: pl.DataFrame) -> list[Paragraph]:
+    """At how many of the questions too many had moved up before the visit."""
+    limit = study.protocol.diagnostics.crossover_maximum
+    rows = frame.filter(pl.col("check") == _CROSSOVER)
+    asked = _asked(study, rows)
+    if asked.is_empty():
+        return []
+    failed = asked.filter(pl.col("verdict") == "failed")
+    names = {c.name: study.versus(c) for c in study.protocol.contrasts}
+    found = [f"{names[r['contrast']]} ({_outcome_label(study, r['outcome'], r['window'])})" for r in failed.to_dicts()]
+    verdict = f"That was so for {numbers.listed(found)}." if found else "That was so for none of them."
+    return [
+        Paragraph(
+            f"**Crossover.** Where more than {numbers.percent(limit)} of an arm had moved to a higher tier before the "
+            f"visit, a contrast of scores or walks would compare what came later, and is withheld. {verdict} "
+            "[Moves up the ladder](#crossover) counts the moves."
+        )
+    ]
 
 
 def _asked(study: Study, failed: pl.DataFrame) -> pl.DataFrame:
@@ -102,52 +155,6 @@ def _limit(value: float | None) -> str:
     if value is None:
         return numbers.ABSENT
     return numbers.fixed(value, 0 if float(value).is_integer() and abs(value) >= 2 else 2)
-
-
-def _balance_table(study: Study, diagnostics: pl.DataFrame) -> list[Table]:
-    """Largest differences of modelled covariates before and after weighting, with what weighting costs."""
-    frame = study.snapshot["results.balance"]
-    if frame.is_empty():
-        return []
-    if "is_modelled" in frame.columns:
-        frame = frame.filter("is_modelled")
-    rows = []
-    for contrast in study.protocol.contrasts:
-        mine = frame.filter(pl.col("contrast") == contrast.name)
-        cells = [_largest(mine.filter(pl.col("weighting") == w)) for w in ("unweighted", "overlap")]
-        size = diagnostics.filter(
-            (pl.col("contrast") == contrast.name) & pl.col("check").str.starts_with("effective sample size")
-        )["value"].drop_nulls()
-        rows.append(Row((study.versus(contrast), *cells, _whole(study, float(size[0]) if len(size) else None))))
-    limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
-    return [
-        Table(
-            "table-balance",
-            "How alike the groups were made",
-            (
-                Column("Contrast", "left"),
-                Column("Before weighting", group="Largest standardised difference"),
-                Column("After weighting", group="Largest standardised difference"),
-                Column("Effective sample size"),
-            ),
-            tuple(rows),
-            reading=f"Groups count as alike up to {limit}. Weighting makes modelled covariates alike by design and "
-            "costs "
-            "information: the effective sample size is how many unweighted patients the smaller arm is worth.",
-            source="results.balance (is_modelled); results.diagnostics (check = effective sample size)",
-        )
-    ]
-
-
-def _largest(rows: pl.DataFrame) -> Cell:
-    largest = rows["smd"].abs().max() if rows.height else None
-    return Shown(numbers.fixed(float(largest), 2)) if isinstance(largest, float) else numbers.ABSENT
-
-
-def _whole(study: Study, value: float | None) -> Cell:
-    if value is None:
-        return numbers.ABSENT
-    return Shown(f"<{study.gate.minimum}", True) if value < study.gate.minimum else Shown(numbers.fixed(value, 0))
 
 
 def _verdict_table(study: Study, frame: pl.DataFrame) -> Table:

@@ -1,12 +1,13 @@
-"""Share of patients who improved by each threshold of the protocol."""
+"""Share of patients who improved by each threshold of the protocol, by tier and between neighbouring tiers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from pipelines.protocol_parts import Instrument, Threshold
+from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome, Threshold
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Row, Section, Shown, Table
+from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.dots import dot_panel
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.gate import LEGEND
@@ -33,7 +34,8 @@ def responders(study: Study) -> Section:
         source="results.responders (method = observed)",
         notes=(LEGEND,),
     )
-    return Section("responders", title, (figure, _responder_table(study, asked[0].outcome, asked[0].window)))
+    table = _responder_table(study, asked[0].outcome, asked[0].window)
+    return Section("responders", title, (figure, table, *_contrast_tables(study)))
 
 
 def _has(frame: pl.DataFrame, outcome: str, window: str) -> bool:
@@ -138,3 +140,100 @@ def _first_upper(text: str) -> str:
 
 def _first_lower(text: str) -> str:
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+# ------------------------------------------------------------------------------------------- between neighbouring tiers
+
+_WAYS = (
+    ("observed", "propensity-weighted, missing made up for by weights"),
+    ("missing as non-response", "propensity-weighted, missing as non-response"),
+)
+
+
+def _contrast_tables(study: Study) -> list[Table]:
+    """Risk differences, ratios and numbers needed to treat: the primary outcomes, then the secondary ones."""
+    made = [
+        _contrast_table(study, study.protocol.primary.outcomes, "table-responder-contrasts", "primary"),
+        _contrast_table(study, study.protocol.primary.secondary_outcomes, "table-responder-contrasts-2", "secondary"),
+    ]
+    return [table for table in made if table is not None]
+
+
+def _contrast_table(study: Study, asked: Iterable[PrimaryOutcome], anchor: str, kind: str) -> Table | None:
+    rows: list[Row] = []
+    frames = []
+    for question in asked:
+        instrument = study.protocol.instrument(question.outcome)
+        frame = study.snapshot.rows("results.contrasts", outcome=question.outcome, window=question.window)
+        for threshold in instrument.thresholds:
+            mine = (
+                frame.filter(pl.col("threshold") == threshold.name) if "threshold" in frame.columns else frame.clear()
+            )
+            if mine.is_empty():
+                continue
+            frames.append(mine)
+            said = threshold_label(threshold, instrument).replace("\n", " ")
+            rows.append(Row((f"{instrument.short_label}, {study.window_label(question.window)}: {said}",), "group"))
+            rows += [_contrast_row(study, mine, question, threshold, c) for c in study.protocol.contrasts]
+    if not rows:
+        return None
+    return Table(
+        anchor,
+        f"Responders compared between neighbouring tiers, {kind} outcomes",
+        (
+            Column("Contrast", "left"),
+            Column("Difference", group="Missing made up for by weights (95 % CI)"),
+            Column("Ratio", group="Missing made up for by weights (95 % CI)"),
+            Column("Needed to treat", group="Missing made up for by weights (95 % CI)"),
+            Column("Difference", group="Missing as no response"),
+        ),
+        tuple(rows),
+        reading="Difference, in percentage points: share of responders with the tier minus that with its reference, "
+        "both standardised to the patients who could have had either (overlap weights); ratio: the one over the other. "
+        "Escalation before the visit counts as no response. Needed to treat: patients for one responder more; it "
+        "stands only where the limits of the difference leave out zero (negative: one fewer). Thresholds overlap and "
+        f"are not adjusted for their number. n <{study.gate.minimum}: too few responded in an arm.",
+        notes=withheld_notes(study, frames),
+        source="results.contrasts (measure = risk difference, risk ratio, number needed to treat; variance = weights "
+        "estimated; population = overlap)",
+    )
+
+
+def _contrast_row(
+    study: Study, rows: pl.DataFrame, question: PrimaryOutcome, threshold: Threshold, contrast: Contrast
+) -> Row:
+    mine = rows.filter((pl.col("contrast") == contrast.name) & (pl.col("variance") == "weights estimated"))
+    seen, due = (
+        [_risk_cell(study, mine, question, threshold, contrast, way, measure) for measure in measures]
+        for way, measures in (
+            (_WAYS[0], ("risk difference", "risk ratio", "number needed to treat")),
+            (_WAYS[1], ("risk difference",)),
+        )
+    )
+    return Row((study.versus(contrast), *seen, *due), indent=1)
+
+
+def _risk_cell(
+    study: Study,
+    rows: pl.DataFrame,
+    question: PrimaryOutcome,
+    threshold: Threshold,
+    contrast: Contrast,
+    way: tuple[str, str],
+    measure: str,
+) -> Cell:
+    """One measure of one contrast; it needs enough responders in both arms, as their shares would."""
+    found = rows.filter((pl.col("method") == way[1]) & (pl.col("measure") == measure))
+    if found.is_empty():
+        return numbers.ABSENT
+    row = found.row(0, named=True)
+    if measure == "number needed to treat" and row["status"] == "not estimable":
+        return Shown(numbers.ABSENT, is_withheld=True, trace=row.get("trace") or "")
+    place = (question.outcome, threshold.name, question.window)
+    rests_on = [
+        key
+        for tier in (contrast.tier, contrast.reference)
+        for key in (keys.responders(*place, tier), keys.judged(*place, tier, way[0]))
+    ]
+    digits, scale = {"risk difference": (1, 100.0), "risk ratio": (2, 1.0)}.get(measure, (1, 1.0))
+    return estimate_cell(study, row, digits, *rests_on, scale=scale)

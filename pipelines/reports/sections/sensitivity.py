@@ -8,6 +8,7 @@ import polars as pl
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.choices import ChoiceRow, choices_panel
 from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
 from pipelines.reports.sections import not_applicable
@@ -156,6 +157,7 @@ def _population_table(study: Study) -> list[Table]:
             "longer an effect in everyone. If nobody escalated: those who did count as not seen and are made up for by "
             "weights; withheld where more than "
             f"{numbers.percent(study.protocol.diagnostics.crossover_maximum)} of an arm escalated.",
+            notes=withheld_notes(study, [_leading(frame, question) for question in study.asked]),
             source="results.contrasts (method = propensity-weighted …)",
         )
     ]
@@ -183,10 +185,8 @@ def _cell(
     if found.is_empty():
         return numbers.ABSENT
     row = found.row(0, named=True)
-    if row["status"] != "estimable":
-        return Shown(row["status"], is_withheld=True)
     digits = 2 if row["measure"] == _RATIO else digits_of(study, question.outcome)
-    return study.gate.text(_with_limits(row, digits), *_arms(question.outcome, question.window, contrast))
+    return estimate_cell(study, row, digits, *_arms(question.outcome, question.window, contrast))
 
 
 def _with_limits(row: Found, digits: int) -> str:

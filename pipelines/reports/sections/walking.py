@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol_parts import Instrument
-from pipelines.reports import keys, numbers
+from pipelines.reports import counts, keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Point, Series
@@ -14,6 +14,7 @@ from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import curve_series, numbers_at_ticks
 from pipelines.reports.sections.trajectories import READING, series_in_words, tick, tier_series, visits_of
+from pipelines.reports.sections.walking_contrasts import walking_contrasts
 from pipelines.reports.study import Study
 
 _GEOMETRIC = "geometric mean distance"
@@ -37,6 +38,9 @@ def walking(study: Study) -> Section:
     others = [i for i in found if i not in led]
     if others:
         blocks.append(_other_tests(study, frame, others))
+    for window in counts.asked_windows(study.protocol):
+        blocks += [table for i in others if (table := _stops(study, i, window)) is not None]
+        blocks += walking_contrasts(study, window)
     return Section("walking", title, tuple(blocks))
 
 
@@ -226,7 +230,7 @@ def _stops(study: Study, instrument: Instrument, window: str) -> Table | None:
     total = [study.gate.count(keys.stops(instrument.name, window, t)) for t in study.tiers]
     return Table(
         _anchor("table-stops", instrument),
-        f"Why walks ended at {study.window_label(window)}",
+        f"{instrument.short_label}: why walks ended at {study.window_label(window)}",
         (Column("Reason", "left"), *[Column(study.short(t)) for t in study.tiers]),
         (Row(("Walks, n", *total), "total"), *body),
         reading="Walks that ended for this reason (per cent of walks). Claudication is what treatment aims at.",

@@ -1,0 +1,66 @@
+"""Standardised differences as they may be shown: where one would give away a count, it is made from printed counts.
+
+An unweighted difference of an indicator is a function of two counts of patients, so that one who knows the first can
+work out the second. It is therefore made from the counts as Table 1 prints them, or left out. Weighted differences rest
+on weights that nobody outside knows. Belongs here: reading `results.balance` through the gate, and names of terms.
+"""
+
+import re
+from collections.abc import Mapping
+from math import sqrt
+from typing import Any
+
+from pipelines.protocol import Protocol
+from pipelines.reports import keys
+from pipelines.reports.gate import Drawn
+from pipelines.reports.study import Study
+
+UNWEIGHTED = "unweighted"
+DIGITS = 2
+_LEVEL = re.compile(r"^(?P<name>.+)\[T\.(?P<level>.+)\]$")
+_SQUARE = re.compile(r"^I\((?P<name>.+)\*\*2\)$|^I\((?P<spaced>.+) \*\* 2\)$")
+
+
+def shown_difference(study: Study, row: Mapping[str, Any], tier: str, reference: str) -> Drawn | None:
+    """The standardised difference of a row of `results.balance`, tier minus reference; None: it may not be shown."""
+    arms = (keys.patients(tier), keys.patients(reference))
+    if row["weighting"] != UNWEIGHTED or not is_of_counts(study.protocol, row["covariate"]):
+        return study.gate.drawn(row["smd"], DIGITS, *arms)
+    part = _printed_part(study.protocol, row["covariate"])
+    if part is None:
+        return None
+    shares = [study.gate.drawn_share(keys.characteristic(*part, arm), keys.patients(arm)) for arm in (tier, reference)]
+    if shares[0] is None or shares[1] is None:
+        return None
+    spread = sqrt(sum(p * (1 - p) for p in shares if p is not None) / 2)
+    return study.gate.drawn((shares[0] - shares[1]) / spread if spread else 0.0, DIGITS, *arms)
+
+
+def is_of_counts(protocol: Protocol, term: str) -> bool:
+    """Whether a term is an indicator, or a product of indicators: its mean in an arm is a count of patients."""
+    kinds = {c.name: c.kind for c in protocol.covariates}
+    return not _SQUARE.match(term) and all(
+        "[T." in factor or kinds.get(factor, "numeric") != "numeric" for factor in term.split(":")
+    )
+
+
+def _printed_part(protocol: Protocol, term: str) -> tuple[str, str] | None:
+    """Covariate and level of Table 1 that an indicator stands for; None for products of several."""
+    if ":" in term:
+        return None
+    found = _LEVEL.match(term)
+    return (found["name"], found["level"]) if found else (term, "true")
+
+
+def label(protocol: Protocol, term: str) -> str:
+    """A term in words: `Stenosis grade: B`, `Age squared`, `Diabetes × Age`."""
+    return " × ".join(_factor(protocol, factor) for factor in term.split(":"))
+
+
+def _factor(protocol: Protocol, factor: str) -> str:
+    if square := _SQUARE.match(factor):
+        return f"{_factor(protocol, square['name'] or square['spaced'])} squared"
+    if level := _LEVEL.match(factor):
+        return f"{_factor(protocol, level['name'])}: {level['level']}"
+    names = {c.name: c.label for c in protocol.covariates}
+    return re.sub(r" \([^)]*\)$", "", names.get(factor, factor))
