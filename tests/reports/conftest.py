@@ -76,6 +76,7 @@ class Cohort:
                 "stenotic_levels": rng.integers(1, 4, n),
                 "symptom_months": rng.lognormal(3, 0.8, n).round(),
                 "prior_tiers": rng.integers(0, 3, n),
+                "waiting_days": np.round(30 * np.arange(n) % 365),
                 "nrs_leg_baseline": np.clip(rng.normal([BASELINE_PAIN[t] for t in self.tier], 2), 0, 10).round(),
                 "nrs_back_baseline": np.clip(rng.normal(6, 2.2, n), 0, 10).round(),
                 "odi_baseline": np.clip(rng.normal(43, 15, n), 0, 100).round(),
