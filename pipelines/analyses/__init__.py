@@ -139,6 +139,13 @@ ANALYSES: dict[str, Analysis] = dict(
             "Score test of proportional hazards on the Kaplan-Meier scale (as R's cox.zph).",
         ),
         analysis(
+            "hazard_ratios_over_time",
+            [SUBJECTS, TIMES, GATE],
+            hazards.hazard_ratios_over_time,
+            "Natural spline (4 degrees of freedom) through the scaled Schoenfeld residuals of the cause-specific Cox "
+            "model, on the Kaplan-Meier scale (as R's plot.cox.zph).",
+        ),
+        analysis(
             "contrasts",
             [SUBJECTS, SCORES, WALKS, TIMES, RESPONDERS, GATE],
             contrasts,

@@ -4,14 +4,15 @@ Belongs here: models of one contrast's two arms in the index view (cause-specifi
 weighted to the overlap, by period; subdistribution: Fine-Gray) and in the as-treated view, each with a status. Does not
 belong here: what leads (`horizons`).
 
-The test of proportional hazards informs; it neither withholds nor switches an estimator. Ratios by period stand beside
-it for the contrast's own endpoint, so that crossing hazards can be seen.
+The test of proportional hazards informs; it neither withholds nor switches an estimator. Ratios by period and a smooth
+of the ratio over time stand beside it for the contrast's own endpoint, so that crossing hazards can be seen.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
@@ -22,6 +23,7 @@ from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test
+from pipelines.models.schoenfeld import coefficient_over_time
 from pipelines.models.weighted_failure import weighted_hazard_ratios
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Endpoint
@@ -35,6 +37,7 @@ CAUSE_SPECIFIC = "cause-specific"
 SUBDISTRIBUTION = "subdistribution"
 ROBUST = "robust, clustered by patient"
 TREATMENT = "is_tier"
+MONTH_DAYS = 30.4375
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,31 @@ def hazard_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 
 def proportional_hazards(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Score test of proportional hazards (as `cox.zph`), of the treatment term and of the whole model."""
+    return stacked([_drift(*fitted) for fitted in _own_fits(tables, protocol)])
+
+
+def hazard_ratios_over_time(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Ratio of tier over reference as a smooth function of time, through the scaled Schoenfeld residuals of one model.
+
+    A row every month from the first to the last event; single residuals, which belong to single patients, stay here.
+    """
+    last = max(protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days)
+    months = {round(MONTH_DAYS * k) for k in range(1, int(last / MONTH_DAYS) + 1)}
+    days = np.array(sorted({*months, *protocol.primary.horizons_days, protocol.primary.endpoint_horizon_days}), float)
+    rows = stacked([_over_time(*fitted, days) for fitted in _own_fits(tables, protocol)])
+    return rows if rows.is_empty() else withhold_failed(rows, Gate(tables["results.diagnostics"]), "endpoint", None)
+
+
+def _own_fits(tables: Tables, protocol: Protocol) -> Iterator[tuple[CoxFit, Question, str]]:
+    """The cause-specific models of each contrast's own endpoint, unadjusted and adjusted, that could be fitted."""
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     times = in_ladder_order(tables["analysis.time_to_event"], protocol)
-    pieces = []
     for question in index_questions(subjects, times, protocol):
         if question.obstacle(protocol) is None and question.contrast.endpoint == question.endpoint.name:
             for adjustment in (UNADJUSTED, ADJUSTED):
                 fit = _cox_fit(question, adjustment, protocol)
                 if fit.status == ESTIMABLE:
-                    pieces.append(_drift(fit, question, adjustment))
-    return stacked(pieces)
+                    yield fit, question, adjustment
 
 
 def index_questions(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Protocol) -> Iterator[Question]:
@@ -241,3 +259,19 @@ def _drift(fit: CoxFit, question: Question, adjustment: str) -> pl.DataFrame:
         status=parts.struct.field("field_0"),
         reason=parts.struct.field("field_1"),
     )
+
+
+def _over_time(fit: CoxFit, question: Question, adjustment: str, days: np.ndarray) -> pl.DataFrame:
+    smooth = coefficient_over_time(fit, at=days).filter(pl.col("term") == TREATMENT)
+    seen = smooth.filter(pl.col("estimate").is_not_null() | (pl.col("status") != ESTIMABLE))
+    parts = pl.col("status").str.splitn(": ", 2)
+    return seen.select(
+        *(pl.lit(value).alias(name) for name, value in question.labels(CAUSE_SPECIFIC, adjustment).items()),
+        time_days=pl.when(pl.col("status") == ESTIMABLE).then("time"),
+        estimate=pl.col("estimate").exp(),
+        log_std_error="std_error",
+        ci_low=pl.col("ci_low").exp(),
+        ci_high=pl.col("ci_high").exp(),
+        status=parts.struct.field("field_0"),
+        reason=parts.struct.field("field_1"),
+    ).unique(maintain_order=True)

@@ -210,6 +210,16 @@ TABLES: dict[str, ResultTable] = {
             df=(pl.Int64, "Degrees of freedom"),
         ),
         _table(
+            "hazard_ratios_over_time",
+            "Hazard ratio between neighbouring tiers as it changes with time (informs; decides nothing)",
+            "endpoint contrast adjustment tier reference time_days estimate log_std_error ci_low ci_high subjects "
+            "events status reason",
+            adjustment=(pl.String, "What was done about confounding"),
+            estimate="Hazard ratio at this time: natural spline through the scaled Schoenfeld residuals",
+            log_std_error=(pl.Float64, "Standard error of the logarithm of the hazard ratio"),
+            events=(pl.Int64, "Events of the endpoint in both arms together"),
+        ),
+        _table(
             "parametric_fits",
             "Parametric models of time to each contrast's endpoint",
             "endpoint contrast distribution estimate log_std_error ci_low ci_high p_value log_likelihood aic "

@@ -138,6 +138,10 @@ class Evaluation:
         """Return each row's contribution to the score (unweighted), shape (n, p)."""
         return np.concatenate(list(self.score_residual_parts()))
 
+    def schoenfeld_residuals(self) -> Floats:
+        """Return each event's covariates less their mean over those at risk then, in the order of the rows, (d, p)."""
+        return self.data.X[self.data.deaths] - self._mean_at_risk()[self.data.slot_of_deaths]
+
     def score_residual_parts(self) -> Iterator[Floats]:
         """Yield the score residuals in the order of the rows, at most CHUNK rows at a time."""
         data = self.data
@@ -145,8 +149,7 @@ class Evaluation:
         plain, mixed, squared = self._curvature()
         mean_path = plain[:, None] * S1 - mixed[:, None] * S1_deaths
         mean_path_of_deaths = mixed[:, None] * S1 - squared[:, None] * S1_deaths
-        total = np.maximum(slot_sums(data.deaths_by_slot, data.weight), np.finfo(float).tiny)
-        mean = (self.hazard[:, None] * S1 - self.hazard_of_deaths[:, None] * S1_deaths) / total[:, None]
+        mean = self._mean_at_risk()
         relative, expected = self.risk / data.weight, self.expected()
         at_risk = data.risk_sets.accumulator(mean_path)
         for low in range(0, len(data.X), CHUNK):
@@ -167,6 +170,12 @@ class Evaluation:
             at_risk = data.risk_sets.sums(self.risk, data.X)
             self._moments = at_risk, slot_sums(data.deaths_by_slot, self.risk, data.X)
         return self._moments
+
+    def _mean_at_risk(self) -> Floats:
+        """Return the covariates' mean over those at risk at each slot, averaged over tied deaths, shape (s, p)."""
+        S1, S1_deaths = self.moments()
+        total = np.maximum(slot_sums(self.data.deaths_by_slot, self.data.weight), np.finfo(float).tiny)
+        return (self.hazard[:, None] * S1 - self.hazard_of_deaths[:, None] * S1_deaths) / total[:, None]
 
     def _curvature(self) -> tuple[Floats, Floats, Floats]:
         """Return Σ over the terms of a slot of weight × share^j / denominator², j = 0, 1, 2."""

@@ -300,12 +300,17 @@ def _drift(times: SortedTimes, risk_sets: RiskSets | SubdistributionRiskSets, tr
     slots = risk_sets.slots
     real = np.isfinite(slots.time)
     values = np.zeros(slots.count)
-    values[real] = _transformed(times, slots.time[real], transform)
+    values[real] = transformed_times(times, slots.time[real], transform)
     values[real] -= values[risk_sets.slot[times.event]].mean()
     return values
 
 
-def _transformed(times: SortedTimes, at: Floats, transform: str) -> Floats:
+def transformed_times(times: SortedTimes, at: Floats, transform: str) -> Floats:
+    """Return the transform of event times `at` (see `proportional_hazards_test`), as all rows' times make it.
+
+    Raises:
+        ModelInputError: an unknown transform, or times of 0 under `log`.
+    """
     if transform not in TRANSFORMS:
         raise ModelInputError(f"transform must be one of {', '.join(TRANSFORMS)}, it is {transform}.")
     if transform == "identity":
