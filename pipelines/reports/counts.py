@@ -301,6 +301,13 @@ def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
     ]
 
 
+def drawn(protocol: Protocol, tier: str) -> list[str]:
+    """Endpoints that have a curve of a tier somewhere in a report: the headline first, then its contrasts' own."""
+    headline = [e.name for e in protocol.endpoints if e.is_descriptive][:1] or [e.name for e in protocol.endpoints][:1]
+    own = [c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference) and c.endpoint is not None]
+    return list(dict.fromkeys([*headline, *own]))
+
+
 def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protocol: Protocol) -> None:
     """Events by each horizon; an event set within another, and an earlier horizon within a later, are nested."""
     if frame.is_empty():

@@ -38,29 +38,56 @@ def safe_cuts(
         worth: what a cut at a time is worth (a horizon much, a tick of the axis some); 1 where not named.
     """
     total = sum(len(kind) for kind in leaving)
-    points = [0.0, *[float(t) for t in grid]]
     if total < minimum:
         return Cuts((), ())
-    upto = np.array([[int((kind <= t).sum()) if t > 0 else 0 for t in points] for kind in leaving])
+    points = [0.0, *[float(t) for t in grid]]
+    upto = counted_upto(leaving, points)
     at_risk = total - upto.sum(axis=0)
-    best: list[tuple[float, int]] = [(0.0, -1)] + [(-1.0, -1)] * len(grid)
-    gains = [0.0, *[(worth or {}).get(float(t), 1.0) for t in grid]]
+    chosen = best_cuts(upto, points, at_risk >= minimum, minimum, worth or {})
+    return Cuts(tuple(points[j] for j in chosen), tuple(int(at_risk[j]) for j in chosen))
+
+
+def counted_upto(kinds: Sequence[np.ndarray], points: Sequence[float]) -> np.ndarray:
+    """How many of each kind lie at or before each point, shape (kinds, points); none at the start, which is 0."""
+    return np.array([[int((kind <= t).sum()) if t > 0 else 0 for t in points] for kind in kinds])
+
+
+def best_cuts(
+    upto: np.ndarray, points: Sequence[float], may_stand: np.ndarray, minimum: int, worth: Mapping[float, float]
+) -> list[int]:
+    """The places among the points, the first included, that are worth most, each interval between them safe."""
+    best: list[tuple[float, int]] = [(0.0, -1)] + [(-1.0, -1)] * (len(points) - 1)
     for j in range(1, len(points)):
-        if at_risk[j] < minimum:
+        if not may_stand[j]:
             continue
         for i in range(j):
-            if best[i][0] >= 0 and _is_safe(upto[:, j] - upto[:, i], minimum):
-                best[j] = max(best[j], (best[i][0] + gains[j], i))
+            if best[i][0] >= 0 and is_safe(upto[:, j] - upto[:, i], minimum):
+                best[j] = max(best[j], (best[i][0] + worth.get(points[j], 1.0), i))
     end = max(range(len(points)), key=lambda j: (best[j][0], -j))
     chosen: list[int] = []
     while end != -1:
         chosen.append(end)
         end = best[end][1]
-    chosen.reverse()
-    return Cuts(tuple(points[j] for j in chosen), tuple(int(at_risk[j]) for j in chosen))
+    return chosen[::-1]
 
 
-def _is_safe(counts: np.ndarray, minimum: int) -> bool:
+def agreeing(grid: Sequence[float], one: np.ndarray, other: np.ndarray, minimum: int) -> list[float]:
+    """The times at which two curves of the same patients may both be read: nobody or many have one event alone.
+
+    Args:
+        grid: candidate times.
+        one: each patient's time of the first curve's event, infinite without one.
+        other: the same patients' times of the second curve's event.
+        minimum: smallest count that may be shown.
+    """
+    return [
+        day
+        for day in grid
+        if is_safe(np.array([((one <= day) & ~(other <= day)).sum(), ((other <= day) & ~(one <= day)).sum()]), minimum)
+    ]
+
+
+def is_safe(counts: np.ndarray, minimum: int) -> bool:
     """Each kind, and all together, 0 or at least the minimum."""
     return bool(np.all((counts == 0) | (counts >= minimum)))
 

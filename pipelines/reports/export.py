@@ -201,6 +201,7 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "cumulative_incidence": _curves,
     "restricted_times": _of_patients,
     "hazard_ratios": _of_patients,
+    "hazard_ratios_over_time": _of_patients,
     "contrasts": _of_patients,
     "ladder_times": _of_patients,
     "trajectories": _trajectories,

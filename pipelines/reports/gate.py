@@ -14,8 +14,9 @@ import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.reports import counts, keys, numbers
+from pipelines.reports.bands import DEATH, Bands, safe_bands
 from pipelines.reports.content import Shown
-from pipelines.reports.curves import Cuts, safe_cuts, value_at
+from pipelines.reports.curves import Cuts, agreeing, safe_cuts, value_at
 from pipelines.reports.suppression import Decisions, Key, round_count
 from pipelines.reports.tables import Snapshot
 
@@ -111,6 +112,15 @@ class Gate:
         share = self.drawn_share(part, whole)
         return None if share is None else Drawn(round(100 * share, self.decimals))
 
+    def has_events(
+        self, times: pl.DataFrame, endpoint: str, tiers: Sequence[str], after: float = -math.inf, upto: float = math.inf
+    ) -> bool:
+        """Whether each of the tiers has enough of an endpoint's events within a span of days."""
+        if times.is_empty():
+            return False
+        seen = times.filter((pl.col("status") == 1) & (pl.col("time_days") > after) & (pl.col("time_days") <= upto))
+        return all(_of(seen, endpoint, tier).height >= self.minimum for tier in tiers)
+
     def is_small(self, key: Key) -> bool:
         """Whether the count is withheld for its own size."""
         return key in self.decisions.small
@@ -143,11 +153,13 @@ class Gate:
     # ----------------------------------------------------------------------------------------------------------- curves
 
     def cuts(self, times: pl.DataFrame, endpoint: str, tier: str, with_competing: bool = False) -> Cuts:
-        """Days at which a tier's incidence curve may be shown, from the endpoint's rows of the time-to-event table.
+        """Days at which a tier's curve may be shown, from the endpoint's rows of the time-to-event table.
 
-        With `with_competing` the competing event is drawn too and must be as numerous in each interval.
+        With `with_competing` the competing event is drawn and must be as numerous in each interval. What has a curve
+        already (the endpoint's own event, endpoints earlier in `counts.drawn`) is cut at these days too and differs
+        there by no patient or by enough, so that no two curves together show an interval that neither may show.
         """
-        rows = times.filter((pl.col("endpoint") == endpoint) & (pl.col("tier").cast(pl.String) == tier))
+        rows = _of(times, endpoint, tier)
         if not self.is_exact(keys.patients(tier)) or rows.is_empty():
             return Cuts((), ())
         horizons = counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
@@ -155,8 +167,47 @@ class Gate:
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
         grid = [day for day in _grid(horizons) if day not in withheld]
+        drawn = counts.drawn(self.protocol, tier)
+        before = drawn[: drawn.index(endpoint)] if endpoint in drawn else drawn
+        for other in [*before, endpoint] if with_competing else before:
+            grid = self._beside(times, grid, endpoint, other, tier)
         ticks = {day: _TICK_WORTH for day in grid if _is_half_year(day)}
         return safe_cuts(kinds, grid, self.minimum, ticks | {float(day): _HORIZON_WORTH for day in allowed})
+
+    def _beside(self, times: pl.DataFrame, grid: list[float], endpoint: str, other: str, tier: str) -> list[float]:
+        """The days of the grid at which an endpoint may be shown where another one is drawn."""
+        shown = self.cuts(times, other, tier)
+        if shown.is_empty:
+            return grid
+        both = [day for day in grid if day in shown.times]
+        return agreeing(both, *_event_times(times, endpoint, other, tier), self.minimum)
+
+    def shared_cuts(self, times: pl.DataFrame, endpoint: str, tiers: Sequence[str]) -> tuple[float, ...]:
+        """Days above 0 at which what is drawn of several tiers together may be shown: each allows them."""
+        each = [set(self.cuts(times, endpoint, tier).times) for tier in tiers]
+        return tuple(sorted(set.intersection(*each) - {0.0})) if each else ()
+
+    def bands(self, moves: pl.DataFrame, times: pl.DataFrame, tier: str) -> Bands:
+        """Which states of the ladder may be drawn apart for a tier of entry, and at which days.
+
+        Args:
+            moves: the stays of `analysis.transitions`.
+            times: the time-to-event table; where the tier's headline curve is drawn, days are taken from its cuts.
+            tier: tier of entry.
+        """
+        mine = moves.filter(pl.col("index_tier").cast(pl.String) == tier) if moves.height else moves
+        if not self.is_exact(keys.patients(tier)) or mine.is_empty():
+            return Bands((), Cuts((), ()))
+        primary = self.protocol.primary
+        horizons = sorted({primary.endpoint_horizon_days, *primary.horizons_days})
+        grid = _grid(horizons)
+        for endpoint in counts.drawn(self.protocol, tier)[:1]:
+            shown = self.cuts(times, endpoint, tier)
+            grid = grid if shown.is_empty else [day for day in grid if day in shown.times]
+        worth = {day: _TICK_WORTH for day in grid if _is_half_year(day)} | {
+            float(day): _HORIZON_WORTH for day in horizons
+        }
+        return safe_bands(mine, tier, (*self.protocol.tier_names, DEATH), grid, self.minimum, worth)
 
     def walking_cuts(self, walks: pl.DataFrame, column: str, grid: Sequence[float], ticks: Sequence[float]) -> Cuts:
         """Distances or durations at which a curve of walks may be shown, from observed walks of one tier and visit.
@@ -192,6 +243,18 @@ def _is_half_year(day: float) -> bool:
 def _is_clear(day: float, horizons: Sequence[int]) -> bool:
     """Whether a day is a horizon, or not so near to one that both could not be told apart."""
     return day in horizons or all(abs(day - horizon) > 10 for horizon in horizons)
+
+
+def _of(times: pl.DataFrame, endpoint: str, tier: str) -> pl.DataFrame:
+    return times.filter((pl.col("endpoint") == endpoint) & (pl.col("tier").cast(pl.String) == tier))
+
+
+def _event_times(times: pl.DataFrame, endpoint: str, other: str, tier: str) -> tuple[np.ndarray, np.ndarray]:
+    """Days of both endpoints' events of the same patients, infinite where there is none."""
+    day = pl.when(pl.col("status") == 1).then(pl.col("time_days").cast(pl.Float64)).otherwise(float("inf"))
+    one, two = (_of(times, name, tier).select("episode_id", day=day) for name in (endpoint, other))
+    both = one.join(two, on="episode_id", how="full", coalesce=True).fill_null(float("inf"))
+    return both["day"].to_numpy(), both["day_right"].to_numpy()
 
 
 def _kinds(rows: pl.DataFrame, separate: tuple[int, ...]) -> list[np.ndarray]:

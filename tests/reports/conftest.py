@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.reports import build_report
 from pipelines.reports.content import Document
@@ -282,6 +283,8 @@ class Cohort:
         self.tables["results.balance"] = self._balance()
         self.tables["results.propensity_overlap"] = self._overlap()
         self.tables["results.missing_patterns"] = self._patterns()
+        self._ladder()
+        self._hazards()
         self.tables["results.log_rank"] = pl.DataFrame(
             {"endpoint": ["treatment_failure"], "strata": [None], "statistic": [81.2], "df": [4], "p_value": [1e-12]}
         )
@@ -600,6 +603,63 @@ class Cohort:
                     "contrast": contrast.name, "adjustment": adjustment,
                 })  # fmt: skip
         return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"reason": pl.String})
+
+    def _ladder(self) -> None:
+        """Who failed moves up: the one nearest to the next tier, or to the second next; then death or the end."""
+        order, rng = list(SHARES), np.random.default_rng(11)
+        times = self.tables["analysis.time_to_event"]
+        rows: list[tuple[str, str, float, float, str, str]] = []
+        for row in (
+            times.filter(pl.col("endpoint") == "treatment_failure").iter_rows(named=True) if times.height else ()
+        ):
+            place, day = order.index(row["tier"]), row["time_days"]
+            if row["status"] != 1 or place == len(order) - 1:
+                last = "death" if row["status"] == 2 else "censor"
+                rows.append((row["patient_id"], row["tier"], 0.0, day, row["tier"], last))
+                continue
+            upper = order[min(place + int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])), len(order) - 1)]
+            rows.append((row["patient_id"], row["tier"], 0.0, day, row["tier"], upper))
+            dies = rng.random() < 0.08
+            rows.append((row["patient_id"], row["tier"], day, day + 400, upper, "death" if dies else "censor"))
+        names = ["patient_id", "index_tier", "start_days", "stop_days", "from_state", "to_state"]
+        stays = pl.DataFrame(rows, schema=names, orient="row")
+        self.tables["analysis.transitions"] = stays
+        if stays.is_empty():
+            return
+        asked = ("patient_id", "start_days", "stop_days", "from_state", "to_state", [*order, "death"])
+        curves = state_occupation(stays, *asked, group="index_tier")
+        self.tables["results.ladder_occupation"] = curves.rename({"group": "tier", "time": "time_days"})
+        spent = time_in_state(stays, *asked, group="index_tier", tau=730.0).rename({"group": "tier"})
+        self.tables["results.ladder_times"] = spent.with_columns(tau_days=pl.lit(730.0))
+
+    def _hazards(self) -> None:
+        """Curves with death censored, and a ratio that falls from 1 to 0.4 over two years."""
+        pieces = []
+        times = self.tables["analysis.time_to_event"]
+        for (endpoint, tier), part in times.group_by("endpoint", "tier", maintain_order=True) if times.height else ():
+            curve = _product_limit(part["time_days"].to_numpy(), (part["status"] == 1).to_numpy())
+            pieces.append(
+                curve.rename({"at": "time_days"}).with_columns(
+                    std_error=(pl.col("ci_high") - pl.col("ci_low")) / 3.92,
+                    endpoint=pl.lit(endpoint),
+                    tier=pl.lit(tier),
+                    weighting=pl.lit("unweighted"),
+                )
+            )
+        self.tables["results.survival_curves"] = pl.concat(pieces) if pieces else pl.DataFrame()
+        days = [round(30.4375 * month) for month in range(1, 24)] + [730]
+        rows = [
+            {"endpoint": contrast.endpoint, "contrast": contrast.name, "adjustment": "unadjusted",
+             "time_days": float(day), "tier": contrast.tier, "reference": contrast.reference,
+             "estimate": 0.4 ** (day / 730), "ci_low": 0.4 ** (day / 730) / 1.4, "ci_high": 0.4 ** (day / 730) * 1.4,
+             "status": "estimable"}
+            for contrast in self.protocol.contrasts for day in days
+        ]  # fmt: skip
+        self.tables["results.hazard_ratios_over_time"] = pl.DataFrame(rows)
+        self.tables["results.proportional_hazards"] = pl.DataFrame(
+            [{"contrast": c.name, "adjustment": a, "term": "tier", "p_value": 0.02, "status": "estimable"}
+             for c in self.protocol.contrasts for a in ("unadjusted", "covariates")]
+        )  # fmt: skip
 
     def _diagnostics(self) -> pl.DataFrame:
         rows = []

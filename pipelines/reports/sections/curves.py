@@ -35,3 +35,14 @@ def numbers_at_ticks(series: Sequence[Series], ticks: Sequence[tuple[float, str]
         )
         for one in series
     ]
+
+
+def month_ticks(last: float) -> list[tuple[float, str]]:
+    """Ticks in months up to a last day, as (day, label)."""
+    months = round(last / 30.4375)
+    step = 6 if months > 12 else 3
+    return [(_day_of(month, last, months), str(month)) for month in range(0, months + 1, step)]
+
+
+def _day_of(month: int, last: float, months: int) -> float:
+    return float(last) if month == months else round(month * 30.4375)

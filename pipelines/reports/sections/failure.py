@@ -11,7 +11,7 @@ from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.gate import LEGEND, WITHHELD
 from pipelines.reports.sections import not_applicable
-from pipelines.reports.sections.curves import curve_series, numbers_at_ticks
+from pipelines.reports.sections.curves import curve_series, month_ticks, numbers_at_ticks
 from pipelines.reports.study import Study
 
 
@@ -105,9 +105,7 @@ _STEPS = {0.05: 0.01, 0.1: 0.02, 0.2: 0.05, 0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.6: 0
 
 def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint, title: str, top: float) -> Panel:
     last = max(counts.horizons(endpoint, study.protocol))
-    months = round(last / 30.4375)
-    step = 6 if months > 12 else 3
-    ticks = [(_day_of(m, last, months), str(m)) for m in range(0, months + 1, step)]
+    ticks = month_ticks(last)
     axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, _STEPS[top])
     placed = numbers_at_ticks(series, ticks, reach=10)
     said = [
@@ -117,10 +115,6 @@ def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint,
         for one in series
     ]
     return curve_panel(placed, axes, title, f"Curves of cumulative incidence, {title.lower()}: {'; '.join(said)}.")
-
-
-def _day_of(month: int, last: int, months: int) -> float:
-    return float(last) if month == months else round(month * 30.4375)
 
 
 def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[str]:
