@@ -230,6 +230,37 @@ def points_of(curve: pl.DataFrame, cuts: Cuts, start: float, digits: int) -> lis
     ]
 
 
+def log_hazards_of(curve: pl.DataFrame, cuts: Cuts) -> list[tuple[float, Drawn, Drawn | None, Drawn | None]]:
+    """Log of the cumulative hazard at the cuts after the start, with its limits, from the share still free of an event.
+
+    `curve` has time_days, estimate, ci_low, ci_high; days at which nobody or everybody has had the event are left out.
+    """
+    times = curve["time_days"].to_numpy()
+    columns = [value_at(times, curve[name].to_numpy(), cuts.times, 1.0) for name in ("estimate", "ci_high", "ci_low")]
+    found = []
+    for day, *free in zip(cuts.times, *columns, strict=True):
+        y, low, high = (_log_hazard(float(share)) for share in free)
+        if y is not None:
+            found.append((day, y, low, high))
+    return found
+
+
+def _log_hazard(free: float) -> Drawn | None:
+    return Drawn(round(math.log(-math.log(free)), 1)) if 0 < free < 1 else None
+
+
+def edges_of(curve: pl.DataFrame, bands: Bands, digits: int) -> list[tuple[Drawn, ...]]:
+    """Upper edges of stacked bands at their cuts, rounded running sums of the shares (state, time_days, estimate)."""
+    total = np.zeros(len(bands.cuts.times))
+    found = []
+    for states in bands.states:
+        for state in states:
+            own = curve.filter(pl.col("state") == state).sort("time_days")
+            total = total + value_at(own["time_days"].to_numpy(), own["estimate"].to_numpy(), bands.cuts.times, 0.0)
+        found.append(tuple(Drawn(round(min(float(share), 1.0), digits)) for share in total))
+    return found
+
+
 def _grid(horizons: Sequence[int]) -> list[float]:
     last = max(horizons)
     quarters = [round(_STEP_DAYS * k) for k in range(1, int(last / _STEP_DAYS) + 2)]

@@ -8,7 +8,7 @@ from pipelines.reports import keys, numbers
 from pipelines.reports.bands import DEATH, Bands
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.occupation import Band, occupation_panel
-from pipelines.reports.gate import Drawn
+from pipelines.reports.gate import edges_of
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import month_ticks
 from pipelines.reports.study import Study
@@ -65,7 +65,7 @@ def _last_day(study: Study) -> float:
 def _panel(study: Study, tier: str, bands: Bands, last: float) -> Panel:
     curve = study.snapshot.rows("results.ladder_occupation", tier=tier)
     days = bands.cuts.times
-    edges = _edges(study, curve, bands)
+    edges = edges_of(curve, bands, 2 + study.gate.decimals)
     drawn = [
         Band(_name(study, states), _rank(study, states), upper, is_death=states == (DEATH,))
         for states, upper in zip(bands.states, edges, strict=True)
@@ -75,19 +75,6 @@ def _panel(study: Study, tier: str, bands: Bands, last: float) -> Panel:
     said = "; ".join(f"{band.label} {numbers.percent(share)}" for band, share in zip(drawn, shares, strict=True))
     alt = f"Stacked bands of patients who began in {study.in_words(tier)}, by {numbers.horizon(days[-1])}: {said}."
     return occupation_panel(days, drawn, month_ticks(last), f"Began in {study.in_words(tier)}", alt)
-
-
-def _edges(study: Study, curve: pl.DataFrame, bands: Bands) -> list[tuple[Drawn, ...]]:
-    """Upper edges of the bands at the cuts: running sums, rounded as shares are; the last is 1."""
-    digits = 2 + study.gate.decimals
-    sums = [0.0] * len(bands.cuts.times)
-    found = []
-    for states in bands.states:
-        for k, day in enumerate(bands.cuts.times):
-            known = curve.filter(pl.col("state").is_in(list(states)) & (pl.col("time_days") <= day))
-            sums[k] += float(known.sort("time_days").group_by("state").last()["estimate"].sum())
-        found.append(tuple(Drawn(round(min(total, 1.0), digits)) for total in sums))
-    return found
 
 
 def _name(study: Study, states: Sequence[str]) -> str:

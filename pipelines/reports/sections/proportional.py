@@ -9,12 +9,11 @@ import polars as pl
 from pipelines.protocol_parts import Contrast
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
-from pipelines.reports.curves import value_at
 from pipelines.reports.figures.log_log import log_log_panel
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.figures.over_time import over_time_panel
 from pipelines.reports.findings import hazards_of
-from pipelines.reports.gate import Drawn
+from pipelines.reports.gate import log_hazards_of
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import month_ticks
 from pipelines.reports.study import Study
@@ -101,21 +100,8 @@ def _log_log_series(study: Study, tier: str, endpoint: str) -> Series:
     cuts = study.gate.cuts(study.snapshot["analysis.time_to_event"], endpoint, tier)
     if known.is_empty() or cuts.is_empty:
         return Series(study.short(tier), study.rank(tier), ())
-    days = cuts.times[1:]
-    times = known["time_days"].to_numpy()
-    columns = [value_at(times, known[n].to_numpy(), days, 1.0) for n in ("estimate", "ci_high", "ci_low")]
-    points = [
-        Point(day, y, low, high)
-        for day, *free in zip(days, *columns, strict=True)
-        if (y := _log_hazard(free[0])) is not None
-        for low, high in [(_log_hazard(free[1]), _log_hazard(free[2]))]
-    ]
+    points = [Point(day, y, low, high) for day, y, low, high in log_hazards_of(known, cuts)]
     return Series(study.short(tier), study.rank(tier), tuple(points))
-
-
-def _log_hazard(free: float) -> Drawn | None:
-    """Log of the cumulative hazard from the share still free of the event, rounded; None at 0 and 1."""
-    return Drawn(round(math.log(-math.log(free)), 1)) if 0 < free < 1 else None
 
 
 def _apart(series: Sequence[Series]) -> str:
