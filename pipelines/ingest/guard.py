@@ -12,7 +12,7 @@ import polars as pl
 
 from pipelines.ingest.contract import Column, Table
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.manifest import Mode
+from pipelines.ingest.manifest import MANIFEST, Mode
 from pipelines.ingest.scanners import LONG_NUMBER, first_find, is_strange, may_be_name, scanners_for
 from pipelines.ingest.tables import FILE, LINE, FileTable
 
@@ -24,6 +24,8 @@ _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance num
 _DENSE = 10  # running numbers span no more than this many times their count,
 _MOSTLY = 0.5  # and at least this share of a column that numbers its rows is numbers
 _HEXADECIMAL = r"^(?:[a-z]{1,6}[-_]?)?([0-9a-f]{12,64})$"
+_CUT_HASH = r"(?i)^(?:[0-9a-f]{12,63})$"  # with letters of a prefix before it, it is a registry's own pseudonym
+_UUID4 = r"(?i)^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$"
 _SMALL = 10_000  # numbers whose hashes are known by heart; that of a longer one is told only where it stands whole
 _HASHES = ("md5", "sha1", "sha256")
 _STRANGE = (
@@ -88,6 +90,35 @@ def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Ser
                 f"the table {table.name} has more than {_MOST_TERMS} different texts in the column {column.name}, "
                 f"which looks like free text; hand over a few classes instead"
             )
+
+
+def refuse_cut_hashes(frame: pl.DataFrame, mode: Mode, is_attested: bool) -> None:
+    """Patients' pseudonyms that look like a bare hash cut short: no machine can tell them from random ones.
+
+    One among pseudonyms of another form is refused at once. Where most look so, the manifest must say that they were
+    made at random; a synthetic release is of nobody.
+
+    Raises:
+        ReleaseRefused: with file, column and line, or the column alone.
+    """
+    values = frame["patient_id"].drop_nulls().unique()
+    cut = values.filter(
+        values.str.contains(_CUT_HASH) & values.str.contains("(?i)[a-f]") & ~values.str.contains(_UUID4)
+    )
+    if not len(cut):
+        return
+    if len(cut) <= _MOSTLY * len(values):
+        is_strange = pl.col("patient_id").is_in(cut.implode())
+        file, line = _first(frame, FILE, is_strange), _first(frame, LINE, is_strange)
+        raise ReleaseRefused(
+            f"{file}, line {line}, column patient_id: what looks like a hash cut short among pseudonyms of another "
+            f"form; give pseudonyms that were made at random"
+        )
+    if not is_attested and mode != "synthetic":
+        raise ReleaseRefused(
+            f"the patient_id of patients looks like hashes cut short, from which identifiers can be found again; "
+            f'if it was made at random, say so in {MANIFEST}: pseudonyms = "random"'
+        )
 
 
 def _refuse_short_hashes(file: FileTable) -> None:

@@ -18,10 +18,11 @@ from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.scanners import identifier_in_name, kind_of_identifier
 
 MANIFEST = "manifest.toml"
+_TRUTH = "truth.json"
 _MAXIMUM_MANIFEST_BYTES = 1_000_000
 _DEEPEST_KEY = 20  # points in one key; the reader of TOML takes minutes over a key of a hundred thousand
 _TOML_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Mode = Literal["safe_harbor", "limited_data_set", "expert_determination", "synthetic"]
 
@@ -39,7 +40,7 @@ Settings = TypeVar("Settings", bound=Part)
 
 
 def _plain_name(file: str) -> str:
-    if not _FILE_NAME.fullmatch(file) or ".." in file:
+    if not PLAIN_NAME.fullmatch(file) or ".." in file:
         raise ValueError(
             "must hold plain file names inside the release folder (letters, digits, point, underscore, hyphen)"
         )
@@ -91,6 +92,7 @@ class Manifest(Part):
 
     `format` says how its files are to be read. A `native` release has the contract's four tables; another format has
     tables of its own names, and a section of its own (`[redcap]`) that its reader looks into with `settings`.
+    `pseudonyms` says that they were made at random, where they could be taken for pieces of hashes.
     `code_lists` extend or override the lists that travel with the pipeline (`codelists.py`).
     """
 
@@ -99,6 +101,7 @@ class Manifest(Part):
     deidentification: Mode
     linkage: str = Field(min_length=1, max_length=200)
     data_use_agreement: str = Field(default="", max_length=200)
+    pseudonyms: Literal["", "random"] = ""
     format: Format = "native"
     tables: dict[str, TableFiles] = {}
     redcap: dict[str, Any] = {}
@@ -225,6 +228,18 @@ def load_manifest(folder: Path) -> Manifest:
         raise ReleaseRefused(_sentence(error)) from None
     manifest._file_sha256 = hashlib.sha256(data).hexdigest()
     return manifest
+
+
+def stray_files(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Names of what lies in a release's folder beside the files that its manifest names, in order.
+
+    The truth of a simulated release is no stray file.
+    """
+    named = {MANIFEST, _TRUTH, *(file for _, file, _ in manifest.input_files)}
+    try:
+        return tuple(sorted(entry.name for entry in folder.iterdir() if entry.name not in named))
+    except OSError:
+        return ()
 
 
 def _parsed(text: str) -> dict[str, Any]:

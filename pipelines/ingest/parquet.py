@@ -65,6 +65,7 @@ def _refuse_notes(source: "ParquetFile", given: "Schema", file: str) -> None:
     """Metadata of the file and its columns: a side channel for what no column may hold."""
     parts = [
         source.metadata.metadata,
+        given.metadata,
         *(given.field(name).metadata for name in given.names),
     ]
     notes = {key: text for part in parts for key, text in (part or {}).items()}

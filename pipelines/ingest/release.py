@@ -16,7 +16,7 @@ from pipelines.ingest.anonymity import anonymity, anonymity_groups, known_of_pat
 from pipelines.ingest.codelists import effective_codes, tiers_of_codes
 from pipelines.ingest.contract import Table, contract, require_columns
 from pipelines.ingest.errors import ReleaseRefused
-from pipelines.ingest.manifest import Manifest, load_manifest
+from pipelines.ingest.manifest import Manifest, load_manifest, stray_files
 from pipelines.ingest.parsing import in_seconds, typed
 from pipelines.ingest.quarantine import Judged, judge, refused_places
 from pipelines.ingest.rules import row_rules
@@ -39,6 +39,7 @@ class Inspection:
         anonymity_groups: the groups of patients alike in all of them, the smallest first.
         account: source_table, rows_read, outcome, row_count: what became of the source's own rows.
         empty_columns: table_name and column of what every release should tell and this one never does.
+        stray_files: names of files in the folder that the manifest does not name; nothing of them is read.
         content_sha256: what tells this content from another under the same name.
     """
 
@@ -51,6 +52,7 @@ class Inspection:
     anonymity_groups: pl.DataFrame
     account: pl.DataFrame
     empty_columns: pl.DataFrame
+    stray_files: tuple[str, ...]
     content_sha256: str
 
     @property
@@ -84,7 +86,7 @@ def check_release(folder: Path, protocol: Protocol) -> Inspection:
     Raises:
         ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
     """
-    return _inspection(*_judged(Path(folder), protocol), protocol)
+    return _inspection(Path(folder), *_judged(Path(folder), protocol), protocol)
 
 
 def read_release(folder: Path, protocol: Protocol) -> Ingested:
@@ -101,7 +103,7 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
     from pipelines.ingest.shape import hold_shape  # pandera's import would slow `lss check`
 
     manifest, source, codes, judged = _judged(Path(folder), protocol)
-    inspection = _inspection(manifest, source, codes, judged, protocol)
+    inspection = _inspection(Path(folder), manifest, source, codes, judged, protocol)
     raw = {
         f"raw.{name}": hold_shape(
             accepted.select(*table.column_names, _record_id(accepted.columns).alias(RECORD_ID)), table
@@ -153,6 +155,8 @@ def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series)
     placed = [part.with_columns(pl.lit(file, dtype=named).alias(FILE)) for part, file in zip(parts, files, strict=True)]
     frame = pl.concat(placed, how="diagonal").with_row_index(ROW)
     guard.refuse_numbers_and_texts(frame, table, patients)
+    if table.name == "patients":
+        guard.refuse_cut_hashes(frame, manifest.deidentification, manifest.pseudonyms == "random")
     return _Read(frame, pl.concat(refused))
 
 
@@ -207,7 +211,7 @@ def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source
 
 
 def _inspection(
-    manifest: Manifest, source: Source, codes: pl.DataFrame, judged: dict[str, Judged], protocol: Protocol
+    folder: Path, manifest: Manifest, source: Source, codes: pl.DataFrame, judged: dict[str, Judged], protocol: Protocol
 ) -> Inspection:
     accepted = (judged["patients"].accepted, judged["treatments"].accepted)
     tables = contract(protocol)
@@ -222,6 +226,7 @@ def _inspection(
         anonymity_groups=anonymity_groups(known, protocol),
         account=source.account(),
         empty_columns=_empty_columns(judged, tables),
+        stray_files=stray_files(folder, manifest),
         content_sha256=_content_sha256(manifest, source),
     )
 

@@ -13,7 +13,9 @@ import polars as pl
 
 from pipelines.ingest import anonymity
 from pipelines.ingest.contract import joined
+from pipelines.ingest.manifest import PLAIN_NAME
 from pipelines.ingest.release import Inspection
+from pipelines.ingest.scanners import identifier_in_name
 from pipelines.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".xlsx", ".csv")
 MOST_ROWS = 1_000_000  # a worksheet holds 1,048,576
+_SHOWN = 3  # names of stray files
 _WIDTHS = {"file": 22, "line": 9, "column": 24, "consequence": 18, "rule": 44, "reason": 88}
 
 
@@ -75,9 +78,21 @@ def remarks(inspection: Inspection, protocol: Protocol) -> list[str]:
         columns = joined(part["column"])
         what = "This column of" if part.height == 1 else "These columns of"
         said.append(f"{what} {table} {'is' if part.height == 1 else 'are'} empty in this source: {columns}.")
+    if inspection.stray_files:
+        said.append(_stray(inspection.stray_files))
     if few := anonymity.sentence(inspection.anonymity, protocol):
         said.append(f"{few[0].upper()}{few[1:]}.")
     return said
+
+
+def _stray(names: tuple[str, ...]) -> str:
+    """A sentence on files that the manifest does not name; a name is shown where it names nobody."""
+    shown = [name for name in names if PLAIN_NAME.fullmatch(name) and not identifier_in_name(name)][:_SHOWN]
+    such = f", such as {joined(shown)}" if shown else ""
+    return (
+        f"The folder holds {len(names):,} file{'s' if len(names) > 1 else ''} that manifest.toml does not name{such}: "
+        f"nothing of that is read, and it should not travel with a release."
+    )
 
 
 def unfit_path(path: Path, release_dir: Path) -> str | None:

@@ -10,7 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from pipelines.ingest import ReleaseRefused, check_release
+from pipelines.ingest import ReleaseRefused, check_release, read_release
+from pipelines.ingest.compression import unpacked
+from pipelines.ingest.steward import remarks
 from pipelines.protocol import Protocol
 
 NOTED = "carries (notes of its own|a note) beside its"
@@ -58,33 +60,71 @@ def test_metadata_that_writers_leave_raise_no_alarm(release, protocol: Protocol)
     assert check_release(with_events(release, "events.parquet", target.getvalue()), protocol).violated.is_empty()
 
 
-def gzipped(content: bytes, name: bytes = b"", comment: bytes = b"") -> bytes:
-    """A gzip file with header fields, RFC 1952: flags in byte 3, then name and comment, each ended by a zero."""
+def gzipped(content: bytes, name: bytes = b"", comment: bytes = b"", extra: bytes = b"") -> bytes:
+    """A gzip file with header fields, RFC 1952: flags in byte 3, then an extra field with its length, name and comment,
+    each ended by a zero."""
     plain = gzip.compress(content, mtime=0)
-    flags = (0x08 if name else 0) | (0x10 if comment else 0)
-    fields = b"".join(field + b"\0" for field in (name, comment) if field)
+    flags = (0x04 if extra else 0) | (0x08 if name else 0) | (0x10 if comment else 0)
+    fields = len(extra).to_bytes(2, "little") + extra if extra else b""
+    fields += b"".join(field + b"\0" for field in (name, comment) if field)
     return plain[:3] + bytes([flags]) + plain[4:10] + fields + plain[10:]
 
 
 @pytest.mark.parametrize(("fields", "is_refused"), [
     ({}, False), ({"name": b"events.csv"}, False), ({"name": b"events_john_smith.csv"}, True),
     ({"comment": b"ward 7"}, True), ({"name": b"events.csv", "comment": b"x"}, True),
+    ({"extra": b"wd\x06\0ward 7"}, True), ({"extra": b"BC\x02\0\x1b\0"}, False),
+    ({"extra": b"BC\x02\0\x1b\0wd\x06\0ward 7"}, True),
+    ({"extra": b"BC\x02\0\x1b\0", "name": b"events_john_smith.csv"}, True),
 ])  # fmt: skip
 def test_notes_in_a_gzip_header(release, protocol: Protocol, fields, is_refused: bool) -> None:
-    folder = with_events(release, "events.csv.gz", gzipped(release.csv("events"), **fields))
-    if is_refused:
-        with pytest.raises(ReleaseRefused, match=NOTED):
-            check_release(folder, protocol)
-    else:
-        assert check_release(folder, protocol).violated.is_empty()
+    """A note refuses the release in the first part of a file and in its second; block gzip's own field (BC) may be."""
+    events = release.csv("events")
+    for data in (gzipped(events, **fields), gzip.compress(events[:20]) + gzipped(events[20:], **fields)):
+        folder = with_events(release, "events.csv.gz", data)
+        if is_refused:
+            with pytest.raises(ReleaseRefused, match=NOTED):
+                check_release(folder, protocol)
+        else:
+            assert check_release(folder, protocol).counts["rows_accepted"].to_list() == [2, 2, 3, 2]
 
 
-def test_a_frame_that_readers_of_zstandard_skip(release, protocol: Protocol) -> None:
-    packed = pa.compress(release.csv("events"), codec="zstd", asbytes=True)
-    assert check_release(with_events(release, "events.csv.zst", packed), protocol).violated.is_empty()
-    skipped = b"\x5a\x2a\x4d\x18" + (6).to_bytes(4, "little") + b"ward 7"
+def test_what_stands_behind_a_gzip_file(release, protocol: Protocol) -> None:
+    packed = gzip.compress(release.csv("events"))
     with pytest.raises(ReleaseRefused, match=NOTED):
-        check_release(with_events(release, "events.csv.zst", skipped + packed), protocol)
+        check_release(with_events(release, "events.csv.gz", packed + b"ward 7"), protocol)
+    assert check_release(with_events(release, "events.csv.gz", packed + bytes(512)), protocol).violated.is_empty()
+
+
+@pytest.mark.parametrize("kept", [3, 9, 12, 40, -1, -9])
+@pytest.mark.parametrize("codec", ["gz", "zst"])
+def test_a_compressed_file_that_was_cut_short(release, protocol: Protocol, kept: int, codec: str) -> None:
+    events = release.csv("events")
+    packed = gzip.compress(events) if codec == "gz" else pa.compress(events, codec="zstd", asbytes=True)
+    with pytest.raises(ReleaseRefused, match="cannot be unpacked"):
+        check_release(with_events(release, f"events.csv.{codec}", packed[:kept]), protocol)
+
+
+@pytest.mark.parametrize("where", ["before", "between", "behind"])
+@pytest.mark.parametrize("mark", [0x50, 0x5A, 0x5F])
+def test_a_frame_that_readers_of_zstandard_skip(release, protocol: Protocol, where: str, mark: int) -> None:
+    events = release.csv("events")
+    first, second = (pa.compress(part, codec="zstd", asbytes=True) for part in (events[:20], events[20:]))
+    assert check_release(with_events(release, "events.csv.zst", first + second), protocol).violated.is_empty()
+    skipped = bytes([mark]) + b"\x2a\x4d\x18" + (6).to_bytes(4, "little") + b"ward 7"
+    data = {"before": skipped + first + second, "between": first + skipped + second, "behind": first + second + skipped}
+    with pytest.raises(ReleaseRefused, match=NOTED):
+        check_release(with_events(release, "events.csv.zst", data[where]), protocol)
+
+
+def test_large_files_in_many_parts_are_unpacked_whole() -> None:
+    """Parts larger than what is read at once, and many small ones."""
+    text = b"".join(f"{number},{number * 7919 % 1000}\n".encode() for number in range(400_000))
+    for cuts in (1, 2, 300):
+        parts = [text[len(text) * n // cuts : len(text) * (n + 1) // cuts] for n in range(cuts)]
+        assert unpacked(b"".join(map(gzip.compress, parts)), ".gz", "x.csv.gz") == text
+        frames = b"".join(pa.compress(part, codec="zstd", asbytes=True) for part in parts)
+        assert unpacked(frames, ".zst", "x.csv.zst") == text
 
 
 def test_a_comment_line_of_a_csv_file_is_kept_aside_or_refuses_it(release, protocol: Protocol) -> None:
@@ -126,3 +166,50 @@ def test_hashes_of_small_numbers_that_were_cut_short(release, protocol, algorith
     release.set("patients", 1, patient_id=prefix + hashlib.new(algorithm, text.encode()).hexdigest()[:length].upper())
     with pytest.raises(ReleaseRefused, match=r"patients\.csv, line 3, column patient_id: .*plain hash"):
         check_release(release.write(), protocol)
+
+
+CUT = [hashlib.sha256(text).hexdigest()[:16] for text in (b"078-05-1120", b"206-555-0142")]
+
+
+@pytest.mark.parametrize("mode", ["synthetic", "safe_harbor", "expert_determination"])
+def test_a_piece_of_a_hash_among_other_pseudonyms(release, protocol: Protocol, mode: str) -> None:
+    """Of a security number, cut to 16 digits: nothing but its form can be known of it."""
+    release.about["deidentification"] = mode
+    release.set("patients", 1, patient_id=CUT[0])
+    with pytest.raises(ReleaseRefused, match=r"patients\.csv, line 3, column patient_id: what looks like a hash cut"):
+        check_release(release.write(), protocol)
+
+
+@pytest.mark.parametrize("mode", ["safe_harbor", "expert_determination"])
+def test_pseudonyms_that_all_look_like_pieces_of_hashes_need_a_word_in_the_manifest(
+    release, protocol: Protocol, mode: str
+) -> None:
+    release.about["deidentification"] = mode
+    for table, column in (("patients", "patient_id"), ("treatments", "patient_id"), ("events", "patient_id")):
+        for row, piece in zip(release.tables[table], CUT, strict=True):
+            row[column] = piece
+    for row, piece in zip(release.tables["assessments"], (CUT[0], CUT[0], CUT[1]), strict=True):
+        row["patient_id"] = piece
+    with pytest.raises(ReleaseRefused, match="patient_id of patients looks like hashes cut short") as refused:
+        check_release(release.write(), protocol)
+    assert CUT[0] not in str(refused.value)
+    release.about["pseudonyms"] = "random"
+    assert check_release(release.write(), protocol).counts["rows_accepted"].to_list() == [2, 2, 3, 2]
+    release.about["pseudonyms"] = "hashed"
+    with pytest.raises(ReleaseRefused, match="the key pseudonyms"):
+        check_release(release.write(), protocol)
+
+
+def test_files_beside_those_of_the_manifest_are_told_and_not_read(release, protocol: Protocol) -> None:
+    folder = release.write()
+    assert check_release(folder, protocol).stray_files == ()
+    (folder / "truth.json").touch()
+    (folder / "notes.txt").write_text("Jane Doe, 078-05-1120")
+    (folder / "john_smith.csv").touch()
+    (folder / "scans").mkdir()
+    found = check_release(folder, protocol)
+    assert found.stray_files == ("john_smith.csv", "notes.txt", "scans")
+    (said,) = [text for text in remarks(found, protocol) if "does not name" in text]
+    assert said.startswith("The folder holds 3 files that manifest.toml does not name, such as notes.txt and scans:")
+    tables = read_release(folder, protocol).tables
+    assert not [name for name, frame in tables.items() if "078-05" in frame.write_csv()]
