@@ -1,7 +1,10 @@
 """A small clean release made by hand, and a helper that writes it, so that a test changes one thing and no more."""
 
 import hashlib
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ import pytest
 
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.resources import default_protocol_file
+
+SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 PATIENT = {
     "patient_id": "P-01",
@@ -126,3 +131,35 @@ def make_release(tmp_path: Path) -> Callable[[str], Release]:
 def templates() -> dict[str, dict[str, str]]:
     """One good row a table, and one good walking test, to build others from."""
     return {"patients": PATIENT, "treatments": TREATMENT, "assessments": SCORE, "walking": WALK, "events": EVENT}
+
+
+@pytest.fixture(scope="session")
+def with_pain(protocol: Protocol) -> Protocol:
+    """The protocol with a pain score whose body site is not said, as LOINC 72514-3 gives it."""
+    leg = protocol.instrument("nrs_leg")
+    pain = leg.model_copy(update={"name": "nrs_pain", "thresholds": ()})
+    return protocol.model_copy(update={"instruments": (*protocol.instruments, pain)})
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that lives as long as the tests; it has a socket and no port."""
+    if not SERVERS:
+        pytest.skip("PostgreSQL is not installed")
+    is_root = os.geteuid() == 0
+    if is_root and not shutil.which("runuser"):
+        pytest.skip("PostgreSQL refuses to run as root, and runuser is missing")
+    home = Path(subprocess.check_output(["mktemp", "-d", "/tmp/lss-pg-XXXXXX"], text=True).strip())
+    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
+    if is_root:
+        shutil.chown(home, "postgres")
+    data, programs = home / "data", SERVERS[-1].parent
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+    subprocess.run([*as_user, programs / "initdb", "-D", data, "-U", "reader", "-A", "trust", "-N"], **quiet)  # type: ignore[call-overload]
+    options = f"-k {home} -c listen_addresses='' -F"
+    subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-w", "-o", options, "start"], **quiet)  # type: ignore[call-overload]
+    try:
+        yield f"postgresql:///postgres?host={home}&user=reader"
+    finally:
+        subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+        shutil.rmtree(home, ignore_errors=True)

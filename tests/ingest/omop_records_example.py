@@ -68,7 +68,8 @@ class Cdm:
             (folder / file).write_text(content, encoding="utf-8")
             sha256 = hashlib.sha256(content.encode()).hexdigest()
             text += f'[[code_lists]]\nfile = "{file}"\nsha256 = "{sha256}"\n'
-        text += '[omop]\nversion = "5.4"\n' + "".join(f'{key} = "{value}"\n' for key, value in settings.items())
+        about = {"version": "5.4"} | settings
+        text += "[omop]\n" + "".join(f'{key} = "{value}"\n' for key, value in about.items())
         for name, rows in self.tables.items():
             file = folder / f"{name}.csv"
             pl.DataFrame(rows, infer_schema_length=None).write_csv(file)

@@ -1,11 +1,8 @@
 """OMOP sources against patients made by hand (`omop_example.py`), by four doors, and against a public data set."""
 
 import hashlib
-import os
-import shutil
-import subprocess
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import omop_example as example
@@ -24,39 +21,6 @@ SYNTHEA_TABLES = (
     "person", "observation_period", "condition_occurrence", "procedure_occurrence", "measurement", "observation",
     "drug_exposure", "visit_occurrence", "visit_detail", "episode", "death", "care_site", "concept", "concept_ancestor",
 )  # fmt: skip
-SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-
-
-@pytest.fixture(scope="module")
-def with_pain(protocol: Protocol) -> Protocol:
-    """The protocol with a pain score whose body site is not said, as LOINC 72514-3 gives it."""
-    leg = protocol.instrument("nrs_leg")
-    pain = leg.model_copy(update={"name": "nrs_pain", "thresholds": ()})
-    return protocol.model_copy(update={"instruments": (*protocol.instruments, pain)})
-
-
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that lives as long as the tests of this module; it has a socket and no port."""
-    if not SERVERS:
-        pytest.skip("PostgreSQL is not installed")
-    is_root = os.geteuid() == 0
-    if is_root and not shutil.which("runuser"):
-        pytest.skip("PostgreSQL refuses to run as root, and runuser is missing")
-    home = Path(subprocess.check_output(["mktemp", "-d", "/tmp/lss-pg-XXXXXX"], text=True).strip())
-    as_user = ["runuser", "-u", "postgres", "--"] if is_root else []
-    if is_root:
-        shutil.chown(home, "postgres")
-    data, programs = home / "data", SERVERS[-1].parent
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run([*as_user, programs / "initdb", "-D", data, "-U", "reader", "-A", "trust", "-N"], **quiet)  # type: ignore[call-overload]
-    options = f"-k {home} -c listen_addresses='' -F"
-    subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-w", "-o", options, "start"], **quiet)  # type: ignore[call-overload]
-    try:
-        yield f"postgresql:///postgres?host={home}&user=reader"
-    finally:
-        subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def raw(folder: Path, protocol: Protocol) -> dict[str, pl.DataFrame]:

@@ -306,3 +306,40 @@ def test_tables_handed_over_without_rows_are_tables_without_rows(tmp_path, proto
         with (folder / "manifest.toml").open("a") as manifest:
             manifest.write(f'[tables.{name}]\nfiles = ["{name}.csv"]\nrows = 0\nsha256 = ["{sha256}"]\n')
     assert check_release(folder, protocol).counts["rows_accepted"].to_list() == [1, 0, 0, 0]
+
+
+def test_columns_of_an_older_version_are_left_and_a_concept_of_zero_lets_the_source_value_speak(
+    tmp_path, protocol
+) -> None:
+    """Version 5.2 had columns of times in text, and others that went; one source value has blanks around it."""
+    cdm = Cdm()
+    cdm.coded("procedure_occurrence", " 63047 ", 10, qualifier_source_value="left", procedure_type_concept_id=38000275)
+    cdm.coded("condition_occurrence", "G97.41", 11, concept=0, condition_status_source_value="of Dr Smith")
+    cdm.coded("condition_occurrence", "T81.41XA", 12, concept=4000, source_concept=0)  # unknown to the vocabulary
+    tables = read_release(cdm.write(tmp_path / "cdm", version="5.3"), protocol).tables
+    assert tables["raw.treatments"].select("day", "tier").rows() == [(10, "laminectomy")]
+    assert tables["raw.events"].select("day", "event").sort("day").rows() == [(11, "dural_tear"), (12, "infection")]
+    assert "Smith" not in "".join(frame.write_csv() for frame in tables.values())
+
+
+@pytest.mark.parametrize(("value", "concept", "is_heard"), [
+    ("G97.41", 40481380, True),  # a standard concept of no listed meaning, but the source's own code is written out
+    ("349", 40481380, False),  # digits beside a known concept may be a local number
+    ("G9741", 0, True),
+])  # fmt: skip
+def test_when_the_source_value_is_heard(tmp_path, protocol, value, concept, is_heard) -> None:
+    cdm = Cdm()
+    cdm.add("concept", concept_id=40481380, vocabulary_id="SNOMED", concept_code="111")
+    cdm.coded("condition_occurrence", value, 11, concept=concept)
+    assert happened(cdm, tmp_path, protocol) == ([(11, "dural_tear")] if is_heard else [])
+
+
+def test_without_observation_periods_the_last_record_is_the_last_contact(tmp_path, protocol) -> None:
+    """Person 1 was last seen on day 33, person 2 on day 90, which is the end of the data for both."""
+    cdm = Cdm(2)
+    del cdm.tables["observation_period"]
+    drug(cdm, 33)
+    stay(cdm, 20, 21)
+    cdm.coded("visit_occurrence", "", 90, 2, 9202, visit_end_date="")
+    found = raw(cdm, tmp_path, protocol, "patients").sort("last_contact_day")
+    assert found.select("last_contact_day", "administrative_end_day").rows() == [(33, 90), (90, 90)]
