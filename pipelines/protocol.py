@@ -31,6 +31,7 @@ from pipelines.protocol_parts import (
     Instrument,
     Literature,
     LiteratureMatch,
+    MissingData,
     Part,
     Primary,
     Records,
@@ -71,6 +72,7 @@ class Protocol(Part):
     contrasts: tuple[Contrast, ...] = ()
     literature: Literature | None = None
     sensitivity: Sensitivity = Sensitivity()
+    missing_data: MissingData = MissingData()
     diagnostics: Diagnostics
     sites: Sites = Sites()
     disclosure: Disclosure

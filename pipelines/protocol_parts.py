@@ -256,6 +256,17 @@ class Literature(Part):
     citation: str
 
 
+class MissingData(Part):
+    """What the weights that make up for missed visits are given.
+
+    `earlier visits`: tier, covariates and what was last recorded of the outcome itself and of each primary score;
+    `baseline`: tier and covariates alone.
+    """
+
+    dropout_weights: Literal["earlier visits", "baseline"] = "earlier visits"
+    citation: str = "Weights given the recorded past: Robins, Rotnitzky & Zhao 1995, JASA 90:106 [unverified]"
+
+
 class TargetTrial(Part):
     """The trial that a contrast emulates (Hernán and Robins 2016)."""
 

@@ -13,6 +13,7 @@ from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.diagnostics import diagnostics
 from pipelines.analyses.distributions import parametric_fits
+from pipelines.analyses.dropout import dropout_weights
 from pipelines.analyses.registry import Analysis, Tables, analysis, in_order, run_analyses
 from pipelines.analyses.repeated import repeated_means
 from pipelines.analyses.rows import stacked
@@ -122,6 +123,12 @@ ANALYSES: dict[str, Analysis] = dict(
             [SCORES, WALKS],
             overlap.patterns,
             "Visits kept and missed among patients whose windows have all closed.",
+        ),
+        analysis(
+            "dropout_weights",
+            [SUBJECTS, SCORES, WALKS],
+            dropout_weights,
+            "Inverse probability of being seen given tier, case mix and earlier visits (Robins 1995).",
         ),
         analysis("log_rank", [TIMES], incidence.log_rank, "Log-rank test over all tiers, death censored."),
         analysis("gray_test", [TIMES], incidence.gray_test, "Gray's test over all tiers, death competing."),

@@ -1,9 +1,11 @@
 """One row of `results.diagnostics`: a value, its limit, and the verdict that follows.
 
-Nothing here knows what is checked.
+Nothing here knows how a value is found.
 """
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
+# The one check that reaches a single strategy (see `gate`).
+CROSSOVER = "crossover"
 
 Row = dict[str, object]
 

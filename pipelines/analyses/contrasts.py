@@ -16,14 +16,13 @@ from pipelines.analyses.imputed import imputed_contrasts
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.repeated import repeated_contrasts
-from pipelines.analyses.rows import stacked
+from pipelines.analyses.rows import TREATMENT_POLICY, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
 from pipelines.analyses.walking import FIXED_TIME_UNADJUSTED, fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
-    TREATMENT_POLICY,
     WEIGHTED,
     WEIGHTED_WALK,
     risk_differences,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pipelines.analyses.checks import Row, at_least, at_most
+from pipelines.analyses.checks import CROSSOVER, Row, at_least, at_most
 from pipelines.analyses.comparability import comparability
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
@@ -27,7 +27,6 @@ from pipelines.protocol_parts import Contrast
 
 SUBJECTS = "patients per arm"
 EVENTS = "events per arm"
-CROSSOVER = "crossover"
 
 
 def diagnostics(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -40,7 +39,7 @@ def diagnostics(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         rows += comparability(weighted, tables["results.balance"], times, protocol)
     for contrast in protocol.contrasts:
         rows += _of_endpoints(times, contrast, protocol)
-        rows += _of_visits(arms(visits, contrast), contrast, protocol)
+        rows += of_visits(arms(visits, contrast), contrast, protocol)
     schema = dict.fromkeys(("contrast", "outcome", "check", "verdict", "window", "note"), pl.String)
     return pl.DataFrame(rows, schema=schema | dict.fromkeys(("value", "threshold"), pl.Float64))
 
@@ -66,7 +65,8 @@ def _of_endpoints(times: pl.DataFrame, contrast: Contrast, protocol: Protocol) -
         yield at_least(contrast.name, EVENTS, events, limits.events_per_arm_minimum, note, endpoint.name)
 
 
-def _of_visits(visits: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> Iterator[Row]:
+def of_visits(visits: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> Iterator[Row]:
+    """Size and crossover of each instrument and window; `visits` are those of the contrast's two arms."""
     limits = protocol.diagnostics
     for instrument in protocol.instruments:
         rows = visits.filter(pl.col("instrument") == instrument.name)
@@ -76,7 +76,9 @@ def _of_visits(visits: pl.DataFrame, contrast: Contrast, protocol: Protocol) -> 
             seen = smallest_arm(here, contrast, pl.col("is_observed"))
             note = "patients seen in the smaller arm"
             yield at_least(contrast.name, SUBJECTS, seen, limits.subjects_per_arm_minimum, note, *place)
-            note = "share that had escalated before the visit, in the arm where it is larger"
+            note = (
+                "share that had escalated before the visit, in the larger such arm; concerns the hypothetical strategy"
+            )
             share = _largest_share_escalated(here)
             yield at_most(contrast.name, CROSSOVER, share, limits.crossover_maximum, note, *place)
 

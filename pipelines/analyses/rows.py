@@ -1,7 +1,8 @@
 """Which rows enter an analysis, and the small conversions that all analyses share.
 
-Belongs here: tiers in ladder order, the two arms of a contrast, which endpoint and which contrasts go together,
-statuses of rows without a number. Does not belong here: filling of missing covariates (`covariates`), any model.
+Belongs here: tiers in ladder order, the two arms of a contrast, which endpoint and which contrasts go together, names
+of the strategies for escalation, statuses of rows without a number. Does not belong here: filling of missing covariates
+(`covariates`), any model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,10 @@ from pipelines.protocol_parts import Contrast, Endpoint, Window
 
 NUMBERS = ("estimate", "std_error", "log_std_error", "ci_low", "ci_high", "p_value")
 CAUSES = {1: "event", 2: "death"}
+# Strategies for escalation, as `results.contrasts` calls them (ICH E9(R1) 2019).
+TREATMENT_POLICY = "treatment policy"
+HYPOTHETICAL = "hypothetical: no escalation"
+ESCALATION_IS_NON_RESPONSE = "composite: escalation is non-response"
 
 
 def in_ladder_order(frame: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

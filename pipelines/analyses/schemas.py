@@ -172,6 +172,18 @@ TABLES: dict[str, ResultTable] = {
             share=(pl.Float64, "Share of the tier's patients whose last window has closed"),
         ),
         _table(
+            "dropout_weights",
+            "What the weights for missed visits rest on",
+            "outcome window strategy tier given expected subjects effective_sample_size mean_weight reason",
+            strategy=(pl.String, "How later escalation is treated"),
+            given=(pl.String, "earlier visits, baseline (tier and case mix alone), or no weights"),
+            expected=(pl.Int64, "Patients whose window has closed and who were alive"),
+            subjects="Patients seen",
+            effective_sample_size=(pl.Float64, "Effective number of those seen, under the weights"),
+            mean_weight=(pl.Float64, "Mean weight of those seen"),
+            reason="Why the weights were given no more",
+        ),
+        _table(
             "log_rank",
             "Log-rank test of each endpoint over all tiers",
             "endpoint strata statistic df p_value subjects status reason",

@@ -10,7 +10,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import arms, in_ladder_order, stacked
+from pipelines.analyses.rows import ESCALATION_IS_NON_RESPONSE, arms, in_ladder_order, stacked
 from pipelines.analyses.scores import model_rows
 from pipelines.analyses.weighted_effects import ESTIMATED, of_contrast, responses, with_visits
 from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
@@ -84,7 +84,7 @@ def _of_responses(weighted: Weighted, rows: pl.DataFrame, protocol: Protocol) ->
             "window": str(window),
             "measure": "risk difference",
             "method": STANDARDISED,
-            "strategy": "composite: escalation is non-response",
+            "strategy": ESCALATION_IS_NON_RESPONSE,
         }
         if pair.height and pair["tier"].n_unique() > 1:
             found = standardised_risks(pair, "is_responder", "tier", covariates)

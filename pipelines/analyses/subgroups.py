@@ -14,12 +14,12 @@ import polars as pl
 from scipy.stats import norm
 
 from pipelines.analyses.covariates import complete_subjects, usable
+from pipelines.analyses.dropout import History, history, visits_with_weights
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
-from pipelines.analyses.weighted_effects import visits_with_weights
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, EffectModifier, PrimaryOutcome
@@ -32,7 +32,7 @@ GROUPS = {True: "yes", False: "no"}
 def subgroups(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Effects on the primary outcomes by modifier and group, with the test of interaction on both rows."""
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    raw = tables["analysis.subjects"]
+    raw, past = tables["analysis.subjects"], history(tables, protocol)
     pieces: list[pl.DataFrame] = []
     for modifier in protocol.effect_modifiers:
         if modifier.column not in raw.columns or not raw[modifier.column].count():
@@ -41,7 +41,7 @@ def subgroups(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             raw.select("episode_id", _in_group=_membership(modifier)), on="episode_id", maintain_order="left"
         )
         for asked in protocol.primary.outcomes:
-            visits = _visits(tables, subjects, asked, protocol)
+            visits = _visits(tables, subjects, past, asked, protocol)
             for contrast in protocol.contrasts:
                 pieces += _pair(split, visits, asked, modifier, contrast, protocol)
     rows = stacked(pieces)
@@ -57,11 +57,13 @@ def _membership(modifier: EffectModifier) -> pl.Expr:
     return pl.col(modifier.column).cast(pl.Boolean)
 
 
-def _visits(tables: Tables, subjects: pl.DataFrame, asked: PrimaryOutcome, protocol: Protocol) -> pl.DataFrame:
+def _visits(
+    tables: Tables, subjects: pl.DataFrame, past: History, asked: PrimaryOutcome, protocol: Protocol
+) -> pl.DataFrame:
     is_walk = protocol.instrument(asked.outcome).kind == "walking"
     rows = in_ladder_order(tables["analysis.walking_tests" if is_walk else "analysis.scores"], protocol)
     here = rows.filter((pl.col("instrument") == asked.outcome) & (pl.col("visit_window") == asked.window))
-    return visits_with_weights(here, subjects, protocol)
+    return visits_with_weights(here, subjects, protocol, past.before(asked.outcome, asked.window))
 
 
 def _pair(

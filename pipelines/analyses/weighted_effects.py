@@ -3,9 +3,9 @@
 Belongs here: the primary comparison of neighbouring tiers, in the overlap population, and beside it in everyone (ate)
 and in the tier's own patients (att). Does not belong here: the weights (`weighting`), time to an event (`horizons`).
 
-Visits that were due and not seen are made up for by dropout weights (inverse probability of being seen, given arm and
-covariates; held fixed), values after escalation stay in (treatment policy), and nobody has a value after death. Under
-the hypothetical strategy those who escalated count as not seen, so that those who stayed stand for them.
+Visits that were due and not seen are made up for by dropout weights (`dropout`; held fixed), values after escalation
+stay in (treatment policy), and nobody has a value after death. Under the hypothetical strategy those who escalated
+count as not seen, so that those who stayed, and were alike at earlier visits, stand for them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,10 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects
+from pipelines.analyses.dropout import History, history, visits_with_weights, with_dropout_weights, without_escalated
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import due, in_ladder_order, score_instruments, stacked, walking_instruments, windows
+from pipelines.analyses.rows import (
+    ESCALATION_IS_NON_RESPONSE,
+    HYPOTHETICAL,
+    TREATMENT_POLICY,
+    in_ladder_order,
+    score_instruments,
+    stacked,
+    walking_instruments,
+    windows,
+)
 from pipelines.analyses.walking import WALK_COLUMNS, is_fixed_time, model_rows, weighted_distance_ratios
-from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts, with_dropout_weights
+from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts
 from pipelines.models.propensity import effects
 from pipelines.models.proportions import number_needed_to_treat
 from pipelines.protocol import Protocol
@@ -26,9 +36,6 @@ WEIGHTED = "propensity-weighted"
 WEIGHTED_WALK = "propensity-weighted joint time and speed"
 RISK_OBSERVED = "propensity-weighted, missing made up for by weights"
 RISK_NON_RESPONSE = "propensity-weighted, missing as non-response"
-ESCALATION_IS_NON_RESPONSE = "composite: escalation is non-response"
-TREATMENT_POLICY = "treatment policy"
-HYPOTHETICAL = "hypothetical: no escalation"
 ESTIMATED = "weights estimated"
 
 
@@ -40,6 +47,7 @@ def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     scores = in_ladder_order(tables["analysis.scores"], protocol)
     shared = list(weighted_contrasts(subjects, protocol, POPULATIONS))
+    past = history(tables, protocol)
     pieces = []
     for name in in_this_set(score_instruments(protocol), protocol):
         rows = scores.filter(pl.col("instrument") == name)
@@ -47,9 +55,7 @@ def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         for window in windows(rows, protocol):
             here = rows.filter(pl.col("visit_window") == window.name)
             labels = {"outcome": name, "window": window.name, "method": WEIGHTED, "measure": "mean difference"}
-            visits = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol)}
-            if is_asked(protocol, name, window.name):
-                visits[HYPOTHETICAL] = visits_with_weights(without_escalated(here), subjects, protocol)
+            visits = _by_strategy(here, subjects, past, name, window.name, protocol)
             for strategy, seen in visits.items():
                 for weighted in designs:
                     if weighted.population == OVERLAP or is_asked(protocol, name, window.name):
@@ -68,6 +74,7 @@ def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     cells = responders.select("instrument", "threshold", "visit_window").unique().sort(pl.all())
     shared = list(weighted_contrasts(subjects, protocol))
+    past = history(tables, protocol)
     pieces: list[pl.DataFrame] = []
     for instrument, threshold, window in cells.iter_rows():
         if protocol.analysis_set == "core" and not is_asked(protocol, instrument, window):
@@ -77,7 +84,7 @@ def risk_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             & (pl.col("threshold") == threshold)
             & (pl.col("visit_window") == window)
         )
-        visits = with_dropout_weights(responses(chosen), subjects, protocol)
+        visits = with_dropout_weights(responses(chosen), subjects, protocol, past.before(instrument, window))
         labels = {"outcome": instrument, "threshold": threshold, "window": window}
         for weighted in shared:
             pieces += _risks(weighted, visits, labels)
@@ -92,14 +99,13 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
     shared = list(weighted_contrasts(subjects, protocol))
+    past = history(tables, protocol)
     pieces = []
     for name in in_this_set(walking_instruments(protocol), protocol):
         rows = walks.filter(pl.col("instrument") == name)
         for window in windows(rows, protocol) if not is_fixed_time(rows) else []:
             here = rows.filter(pl.col("visit_window") == window.name)
-            visits = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol)}
-            if is_asked(protocol, name, window.name):
-                visits[HYPOTHETICAL] = visits_with_weights(without_escalated(here), subjects, protocol)
+            visits = _by_strategy(here, subjects, past, name, window.name, protocol)
             for strategy, seen in visits.items():
                 labels = {"outcome": name, "window": window.name, "method": WEIGHTED_WALK, "strategy": strategy}
                 for weighted in shared:
@@ -124,22 +130,15 @@ def _designs(
     yield from weighted_contrasts(joined.with_columns(filled).drop("_baseline"), protocol, POPULATIONS, also=[own])
 
 
-def visits_with_weights(rows: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    """One window's visits with whether they were expected and their dropout weight."""
-    return with_dropout_weights(rows.with_columns(is_expected=due(rows)), subjects, protocol)
-
-
-def without_escalated(rows: pl.DataFrame) -> pl.DataFrame:
-    """The visits with those after escalation as if not seen: expected, and made up for by those who stayed."""
-    stayed = ~pl.col("is_escalated_before").fill_null(False)
-    return rows.with_columns(
-        pl.when(stayed).then(pl.col(name)).alias(name) for name in ("value", "distance_m") if name in rows.columns
-    ).with_columns(
-        is_observed=pl.col("is_observed") & stayed,
-        # what was seen after escalation was due, whether or not the window has closed
-        is_due=pl.col("is_due") | pl.col("is_observed"),
-        is_alive=pl.col("is_alive") | pl.col("is_observed"),
-    )
+def _by_strategy(
+    here: pl.DataFrame, subjects: pl.DataFrame, past: History, outcome: str, window: str, protocol: Protocol
+) -> dict[str, pl.DataFrame]:
+    """One window's visits with their weights by strategy for escalation; the hypothetical one where it is asked."""
+    seen = {TREATMENT_POLICY: visits_with_weights(here, subjects, protocol, past.before(outcome, window))}
+    if is_asked(protocol, outcome, window):
+        earlier = past.before(outcome, window, HYPOTHETICAL)
+        seen[HYPOTHETICAL] = visits_with_weights(without_escalated(here), subjects, protocol, earlier)
+    return seen
 
 
 def with_visits(weighted: Weighted, visits: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:

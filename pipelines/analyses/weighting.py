@@ -1,7 +1,7 @@
 """Propensity weights of each contrast: one model a contrast, fitted once on its two arms, before any outcome is seen.
 
-Belongs here: the rows, the terms and the weights of a contrast's propensity model, and weights for visits that did not
-take place. Does not belong here: balance and verdicts on it (`balance`, `comparability`), effects.
+Belongs here: the rows, the terms and the weights of a contrast's propensity model. Does not belong here: weights for
+visits that did not take place (`dropout`), balance and verdicts on it (`balance`, `comparability`), effects.
 
 A contrast stratified by the protocol gets the interactions of its strata with every other covariate, so that its
 strata are balanced each on its own; where a stratum is too small for that, main effects only. The rung is recorded.
@@ -22,7 +22,6 @@ POPULATIONS = ("overlap", "ate", "att")
 OVERLAP = "overlap"
 # Rows of the smaller arm within the smallest stratum, per covariate, that interactions with strata need.
 ROWS_PER_INTERACTION = 5
-MINIMUM_MISSING = 5
 
 
 @dataclass(frozen=True)
@@ -62,29 +61,6 @@ def weighted_contrasts(
         for population in populations:
             fitted = weights(rows, "tier", terms, population)
             yield Weighted(contrast, population, rows, covariates, terms, fitted, rung)
-
-
-def with_dropout_weights(visits: pl.DataFrame, subjects: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
-    """One window's visits with `dropout_weight`: 1 / P(seen | tier, covariates), so that those seen stand for all due.
-
-    `visits` has a row a subject with `is_expected` and `is_observed`. One model holds all tiers. Rows not seen, and all
-    rows where too few are missing or the model cannot be fitted, get 1.
-    Source: Robins, Rotnitzky & Zhao 1995, JASA 90:106.
-    """
-    plain = visits.with_columns(dropout_weight=pl.lit(1.0))
-    due = visits.filter(pl.col("is_expected"))
-    if min(due["is_observed"].sum(), (~due["is_observed"]).sum()) < MINIMUM_MISSING:
-        return plain
-    joined = due.select("episode_id", "is_observed").join(subjects, on="episode_id", maintain_order="left")
-    rows, covariates = usable(joined, protocol)
-    seen = rows.with_columns(pl.col("is_observed").cast(pl.String).cast(pl.Enum(["false", "true"])))
-    fitted = weights(seen, "is_observed", [*(["tier"] if seen["tier"].n_unique() > 1 else []), *covariates], "ate")
-    if fitted.model is None:
-        return plain
-    own = rows.select("episode_id", pl.when("is_observed").then(fitted.weights).alias("dropout_weight"))
-    return visits.join(own, on="episode_id", how="left", maintain_order="left").with_columns(
-        pl.col("dropout_weight").fill_null(1.0)
-    )
 
 
 def _terms(rows: pl.DataFrame, contrast: Contrast, covariates: Sequence[str]) -> tuple[list[str], str]:

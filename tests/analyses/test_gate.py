@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from pipelines.analyses import ANALYSES, analyse
+from pipelines.analyses.diagnostics import of_visits
 from pipelines.analyses.gate import Gate, withhold_failed
+from pipelines.analyses.rows import ESCALATION_IS_NON_RESPONSE, HYPOTHETICAL, TREATMENT_POLICY
 from pipelines.protocol import Protocol
 
 
@@ -19,13 +21,13 @@ def test_a_failed_check_reaches_as_far_as_it_says() -> None:
     gate = Gate(
         _diagnostics(
             [
-                ("a", "odi", "12m", "crossover", "failed"),
+                ("a", "odi", "12m", "patients per arm", "failed"),
                 ("b", None, None, "effective sample size", "failed"),
                 ("c", "odi", "12m", "crossover", "not applicable"),
             ]
         )
     )
-    assert gate.reason("a", "odi", "12m") == "failed: crossover"
+    assert gate.reason("a", "odi", "12m") == "failed: patients per arm"
     assert gate.reason("a", "odi", "6w") is None
     assert gate.reason("a", "spwt", "12m") is None
     assert gate.reason("b", "spwt", "6w") == "failed: effective sample size"
@@ -60,17 +62,59 @@ def escalated(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
             for name, frame in tables.items()}  # fmt: skip
 
 
-def test_crossover_of_more_than_half_an_arm_withholds_what_patients_report_and_no_failure(
+def test_crossover_of_more_than_half_an_arm_withholds_the_hypothetical_strategy_and_nothing_else(
     escalated: dict[str, pl.DataFrame], protocol: Protocol
 ) -> None:
     known = dict(escalated)
     for name in ("balance", "diagnostics"):
         known[f"results.{name}"] = ANALYSES[name].run(known, protocol)
     gate = Gate(known["results.diagnostics"])
-    assert "crossover" in str(gate.reason("mild_vs_esi", "nrs_leg", "12m"))
-    assert "crossover" not in str(gate.reason("mild_vs_esi", "nrs_leg", "6w"))
-    assert "crossover" not in str(gate.reason("mild_vs_esi", "laminectomy_or_fusion", None))
-    assert "crossover" not in str(gate.reason("laminectomy_vs_mild", "nrs_leg", "12m"))
+
+    def reason(contrast: str, outcome: str, window: str | None, strategy: str = HYPOTHETICAL) -> str:
+        return str(gate.reason(contrast, outcome, window, strategy))
+
+    assert "crossover" in reason("mild_vs_esi", "nrs_leg", "12m")
+    assert "crossover" in reason("esi_vs_conservative", "spwt", "12m")
+    assert "crossover" not in reason("mild_vs_esi", "nrs_leg", "12m", TREATMENT_POLICY)
+    assert "crossover" not in reason("mild_vs_esi", "nrs_leg", "12m", ESCALATION_IS_NON_RESPONSE)
+    assert "crossover" not in str(gate.reason("mild_vs_esi", "nrs_leg", "12m"))
+    assert "crossover" not in reason("mild_vs_esi", "nrs_leg", "6w")
+    assert "crossover" not in reason("mild_vs_esi", "laminectomy_or_fusion", None)
+    assert "crossover" not in reason("laminectomy_vs_mild", "nrs_leg", "12m")
+
+
+@pytest.mark.parametrize(("escalated_of_ten", "is_withheld"), [(5, False), (6, True)])
+def test_half_an_arm_may_cross_over_and_no_more(protocol: Protocol, escalated_of_ten: int, is_withheld: bool) -> None:
+    """Twenty patients seen at 12 months; of the ten with injections five, or six, were operated on before."""
+    shown = protocol.with_overrides({"diagnostics.subjects_per_arm_minimum": 2})
+    visits = pl.DataFrame(
+        {
+            "instrument": "nrs_leg",
+            "tier": ["esi"] * 10 + ["mild"] * 10,
+            "visit_window": "12m",
+            "is_observed": True,
+            "is_due": True,
+            "is_alive": True,
+            "is_escalated_before": [n < escalated_of_ten for n in range(10)] + [False] * 10,
+        }
+    )
+    contrast = next(c for c in protocol.contrasts if c.name == "mild_vs_esi")
+    gate = Gate(pl.DataFrame(list(of_visits(visits, contrast, shown))))
+    rows = pl.DataFrame(
+        {
+            "contrast": "mild_vs_esi",
+            "outcome": "nrs_leg",
+            "window": "12m",
+            "strategy": [TREATMENT_POLICY, HYPOTHETICAL],
+            "estimate": 1.0,
+            "status": "estimable",
+            "reason": pl.Series([None, None], dtype=pl.String),
+        }
+    )
+    found = withhold_failed(rows, gate, "outcome", "window")
+    assert found["status"].to_list() == ["estimable", "withheld" if is_withheld else "estimable"]
+    assert found["estimate"].to_list() == [1.0, None if is_withheld else 1.0]
+    assert found["reason"].to_list() == [None, "failed: crossover" if is_withheld else None]
 
 
 def test_a_negative_control_that_differs_withholds_the_contrast(

@@ -8,8 +8,9 @@ import pytest
 
 from pipelines.analyses.contrasts import with_primary
 from pipelines.analyses.covariates import complete_subjects
+from pipelines.analyses.dropout import with_dropout_weights
 from pipelines.analyses.weighted_effects import score_differences, walking_ratios
-from pipelines.analyses.weighting import weighted_contrasts, with_dropout_weights
+from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.protocol import Protocol
 
 
@@ -47,6 +48,24 @@ def subjects() -> pl.DataFrame:
     )
 
 
+NO_WALKS = {
+    "episode_id": pl.String,
+    "tier": pl.String,
+    "instrument": pl.String,
+    "visit_window": pl.String,
+    "is_observed": pl.Boolean,
+    "is_escalated_before": pl.Boolean,
+    "distance_m": pl.Float64,
+    "baseline_distance_m": pl.Float64,
+}
+
+
+@pytest.fixture
+def frames(subjects: pl.DataFrame, scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    walks = pl.DataFrame(schema=NO_WALKS)
+    return {"analysis.subjects": subjects, "analysis.scores": scores, "analysis.walking_tests": walks}
+
+
 @pytest.fixture
 def scores(subjects: pl.DataFrame) -> pl.DataFrame:
     noise = np.tile([-1.0, 1.0], subjects.height // 2)
@@ -65,9 +84,9 @@ def scores(subjects: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_overlap_weights_average_strata_by_how_evenly_they_are_split(
-    subjects: pl.DataFrame, scores: pl.DataFrame, one_covariate: Protocol
+    frames: dict[str, pl.DataFrame], one_covariate: Protocol
 ) -> None:
-    found = score_differences({"analysis.subjects": subjects, "analysis.scores": scores}, one_covariate)
+    found = score_differences(frames, one_covariate)
     overlap = found.filter((pl.col("population") == "overlap") & (pl.col("strategy") == "treatment policy"))
     # Li, Morgan & Zaslavsky 2018: with one categorical covariate the overlap estimate weighs each stratum's difference
     # by n1 n0 / n. Never smokers: 30 × 10 / 40 = 7.5, difference −2; current: 20 × 40 / 60 = 13.33, difference −1.
@@ -79,10 +98,8 @@ def test_overlap_weights_average_strata_by_how_evenly_they_are_split(
     assert att["estimate"][0] == pytest.approx((10 * -2 + 40 * -1) / 50, rel=1e-6)
 
 
-def test_both_variances_stand_side_by_side(
-    subjects: pl.DataFrame, scores: pl.DataFrame, one_covariate: Protocol
-) -> None:
-    found = score_differences({"analysis.subjects": subjects, "analysis.scores": scores}, one_covariate)
+def test_both_variances_stand_side_by_side(frames: dict[str, pl.DataFrame], one_covariate: Protocol) -> None:
+    found = score_differences(frames, one_covariate)
     overlap = found.filter((pl.col("population") == "overlap") & (pl.col("strategy") == "treatment policy"))
     fixed, estimated = (
         overlap.filter(pl.col("variance") == v)["std_error"][0] for v in ("weights fixed", "weights estimated")

@@ -124,10 +124,10 @@ def _confounding(protocol: Protocol) -> Section:
         ),
         Paragraph(
             f"Multiplicity: {protocol.primary.multiplicity}. A contrast is withheld unless it has at least "
-            f"{d.subjects_per_arm_minimum} patients and {d.events_per_arm_minimum} events an arm, at most "
-            f"{numbers.percent(d.crossover_maximum)} of an arm escalated before the visit, standardised differences "
-            "up to "
-            f"{d.smd_maximum:g}, and a negative control with p of at least {d.negative_control_alpha:g} ({d.citation})."
+            f"{d.subjects_per_arm_minimum} patients and {d.events_per_arm_minimum} events an arm, standardised "
+            f"differences up to {d.smd_maximum:g}, and a negative control with p of at least "
+            f"{d.negative_control_alpha:g}. What it would be had nobody escalated is withheld, too, where more than "
+            f"{numbers.percent(d.crossover_maximum)} of an arm had escalated before the visit ({d.citation})."
         ),
     )
     return Section("methods-confounding", "Case mix, multiplicity and diagnostics", blocks)
