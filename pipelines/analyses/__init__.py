@@ -203,7 +203,8 @@ ANALYSES: dict[str, Analysis] = dict(
                 "results.cumulative_incidence",
             ],
             sensitivity,
-            "E-values; in the full analysis set the specification curve and the tipping points of missing data.",
+            "E-values; in the full analysis set the specification curve, second opinions (statsmodels) and the tipping "
+            "points of missing data.",
         ),
         analysis(
             "literature",

@@ -85,7 +85,7 @@ def repeated_means(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 def _joint(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
     """One model a score over all tiers, adjusted for case mix and for its baseline at each window."""
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    for name, rows in _scores(tables, subjects, protocol):
+    for name, rows in scores_seen_repeatedly(tables, subjects, protocol):
         merged, covariates = usable(rows, protocol, without=[f"{name}_baseline"])
         baseline = "" if protocol.instrument(name).is_after_treatment_only else " + window * baseline_value"
         fixed = " + ".join(["window * tier" + baseline, *covariates])
@@ -98,7 +98,7 @@ def _weighted(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
         return
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     shared = list(weighted_contrasts(subjects, protocol))
-    for name, rows in _scores(tables, subjects, protocol):
+    for name, rows in scores_seen_repeatedly(tables, subjects, protocol):
         baseline = "" if protocol.instrument(name).is_after_treatment_only else " + window * baseline_value"
         for weighted in shared:
             if weighted.propensity.model is None:
@@ -134,7 +134,9 @@ def _random_intercept(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
         yield Fitted(name, fit, RANDOM_INTERCEPT, "ate", "model")
 
 
-def _scores(tables: Tables, subjects: pl.DataFrame, protocol: Protocol) -> Iterator[tuple[str, pl.DataFrame]]:
+def scores_seen_repeatedly(
+    tables: Tables, subjects: pl.DataFrame, protocol: Protocol
+) -> Iterator[tuple[str, pl.DataFrame]]:
     """The scores seen at two windows or more, with covariates; in the core analysis set the primary ones only."""
     scores = in_ladder_order(tables["analysis.scores"], protocol)
     primary = {asked.outcome for asked in protocol.primary.outcomes}

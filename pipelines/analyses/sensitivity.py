@@ -1,8 +1,8 @@
 """How the primary results stand under other choices: `results.sensitivity`.
 
 Belongs here: E-values of the primary contrasts, and in the full analysis set the specification curve (every estimate
-of a primary question side by side) and the tipping points of missing data. Does not belong here: the estimates
-(`contrasts`), imputation itself (`imputed`).
+of a primary question side by side), a library's second opinion and the tipping points of missing data. Does not belong
+here: the estimates (`contrasts`, `second_opinions`), imputation itself (`imputed`).
 """
 
 import math
@@ -16,6 +16,7 @@ from pipelines.analyses.imputed import tipping_points
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import ESTIMABLE
+from pipelines.analyses.second_opinions import second_opinions
 from pipelines.models.sensitivity import e_value, standardised_difference_limits
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast
@@ -27,10 +28,14 @@ COMMON = 0.15
 
 
 def sensitivity(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """E-values; in the full analysis set also the specification curve and tipping points."""
+    """E-values; in the full analysis set also the specification curve, second opinions and tipping points."""
     pieces = list(_e_values(tables, protocol))
     if protocol.analysis_set == "full":
-        pieces += [_specification_curve(tables, protocol), tipping_points(tables, protocol)]
+        pieces += [
+            _specification_curve(tables, protocol),
+            second_opinions(tables, protocol),
+            tipping_points(tables, protocol),
+        ]
     return stacked(pieces)
 
 

@@ -12,7 +12,7 @@ without warning with finite robust errors.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,18 +40,41 @@ FAMILIES = ("gaussian", "binomial")
 STRUCTURES = ("independence", "exchangeable")
 # A random intercept with less than this share of the residual variance counts as none.
 ZERO_VARIANCE_SHARE = 1e-4
+COMBINED = ("estimate", "std_error", "ci_low", "ci_high", "p_value")
 
 
 @dataclass(frozen=True)
 class SecondOpinion:
     """`coefficients` (term, coef, std_error, ci_low, ci_high, p_value; null if not estimable) and `status`.
 
-    `details` names what else was estimated: log-likelihood and variances, or the working correlation.
+    `covariance` (p, p) is that of the coefficients, in their order; without entries if not estimable. `details` names
+    what else was estimated: log-likelihood and variances, or the working correlation.
     """
 
     coefficients: pl.DataFrame
     status: str
     details: dict[str, float]
+    covariance: Floats
+    level: float = 0.95
+
+    def combination(self, weights: Mapping[str, float]) -> dict[str, float | None]:
+        """Estimate, std_error, ci_low, ci_high and p_value of a sum of coefficients, `weights` by term.
+
+        Raises:
+            ModelInputError: the model has no such term.
+        """
+        terms = self.coefficients["term"].to_list()
+        unknown = sorted(set(weights) - set(terms))
+        if unknown:
+            raise ModelInputError(f"The model has no term {', '.join(unknown)}.")
+        if self.status != ESTIMABLE:
+            return dict.fromkeys(COMBINED)
+        row = np.array([weights.get(term, 0.0) for term in terms])
+        estimate = float(row @ self.coefficients["coef"].to_numpy())
+        error = float(np.sqrt(row @ self.covariance @ row))
+        reach = float(norm.isf((1 - self.level) / 2)) * error
+        numbers = (estimate, error, estimate - reach, estimate + reach, float(2 * norm.sf(abs(estimate / error))))
+        return dict(zip(COMBINED, numbers, strict=True))
 
 
 def random_intercept(
@@ -74,10 +97,10 @@ def random_intercept(
         between, within = float(result.cov_re[0, 0]), float(result.scale)
         if between <= ZERO_VARIANCE_SHARE * within:
             return _failed(names, "the random intercept has no variance")
-        errors = _fixed_effect_errors(design, subjects, between, within)
-        if np.isfinite(errors).all() and (errors > 0).all():
+        covariance = _fixed_effect_covariance(design, subjects, between, within)
+        if _is_usable(covariance):
             details = {"log_likelihood": float(result.llf), "between": between, "within": within}
-            return _opinion(names, np.asarray(result.fe_params), errors, level, details)
+            return _opinion(names, np.asarray(result.fe_params), covariance, level, details)
     return _failed(names, "no optimiser converged without warning")
 
 
@@ -110,23 +133,28 @@ def estimating_equations(
     result = _quietly(lambda: model.fit(maxiter=200, ctol=1e-10))
     if isinstance(result, str) or not result.converged:
         return _failed(names, "the estimating equations did not converge without warning")
-    errors = np.asarray(result.standard_errors("robust"))
-    if not (np.isfinite(errors).all() and (errors > 0).all()):
+    covariance = np.asarray(result.cov_robust)
+    if not _is_usable(covariance):
         return _failed(names, "a standard error is not finite or is zero")
     correlation = float(getattr(working, "dep_params", 0.0) or 0.0)
-    return _opinion(names, np.asarray(result.params), errors, level, {"working_correlation": correlation})
+    return _opinion(names, np.asarray(result.params), covariance, level, {"working_correlation": correlation})
 
 
 def _mixed_model(y: Floats, design: Floats, subjects: Ints, reml: bool, optimiser: str) -> Callable[[], Any]:
     return lambda: sm.MixedLM(y, design, subjects).fit(reml=reml, method=optimiser)
 
 
-def _fixed_effect_errors(design: Floats, subjects: Ints, between: float, within: float) -> Floats:
-    """Return the standard errors from (X'V^-1 X)^-1; statsmodels' own mix in the variances' curvature (0.2 % off)."""
+def _fixed_effect_covariance(design: Floats, subjects: Ints, between: float, within: float) -> Floats:
+    """Return (X'V^-1 X)^-1; statsmodels' own errors mix in the variances' curvature (0.2 % off)."""
     sums = cluster_sums(design, subjects)
     sizes = np.bincount(subjects)
     shrink = between / (within + sizes * between)
-    return np.sqrt(np.diag(within * inverse(design.T @ design - sums.T @ (sums * shrink[:, None]))))
+    return within * inverse(design.T @ design - sums.T @ (sums * shrink[:, None]))
+
+
+def _is_usable(covariance: Floats) -> bool:
+    """Whether every variance is a positive number."""
+    return bool(np.isfinite(covariance).all() and (np.diag(covariance) > 0).all())
 
 
 def _design(frame: pl.DataFrame, fixed: list[str], subjects: Ints) -> tuple[Floats, list[str], str | None]:
@@ -155,7 +183,10 @@ def _quietly(fit: Callable[[], Any]) -> Any:
             return type(trouble).__name__
 
 
-def _opinion(names: list[str], coefs: Floats, errors: Floats, level: float, details: dict[str, float]) -> SecondOpinion:
+def _opinion(
+    names: list[str], coefs: Floats, covariance: Floats, level: float, details: dict[str, float]
+) -> SecondOpinion:
+    errors = np.sqrt(np.diag(covariance))
     reach = norm.isf((1 - level) / 2) * errors
     columns = {
         "term": names,
@@ -165,10 +196,10 @@ def _opinion(names: list[str], coefs: Floats, errors: Floats, level: float, deta
         "ci_high": coefs + reach,
         "p_value": nullable(2 * norm.sf(np.abs(coefs / errors))),
     }
-    return SecondOpinion(pl.DataFrame(columns), ESTIMABLE, details)
+    return SecondOpinion(pl.DataFrame(columns), ESTIMABLE, details, covariance, level)
 
 
 def _failed(names: list[str], problem: str) -> SecondOpinion:
     gaps = pl.Series([None] * len(names), dtype=pl.Float64)
     numbers = dict.fromkeys(("coef", "std_error", "ci_low", "ci_high", "p_value"), gaps)
-    return SecondOpinion(pl.DataFrame({"term": names} | numbers), not_estimable(problem), {})
+    return SecondOpinion(pl.DataFrame({"term": names} | numbers), not_estimable(problem), {}, np.empty((0, 0)))
