@@ -6,7 +6,17 @@ Frames in, result tables out; nothing here knows the warehouse or Dagster. `ANAL
 
 import polars as pl
 
-from pipelines.analyses import hazards, incidence, ladder, literature, overlap, responders, trajectories, walking
+from pipelines.analyses import (
+    hazards,
+    incidence,
+    ladder,
+    literature,
+    overlap,
+    responders,
+    trajectories,
+    treatment_choice,
+    walking,
+)
 from pipelines.analyses.balance import balance
 from pipelines.analyses.choices import traces
 from pipelines.analyses.contrasts import contrasts, restricted_times
@@ -108,8 +118,26 @@ ANALYSES: dict[str, Analysis] = dict(
         analysis(
             "treatment_choice",
             [SUBJECTS],
-            overlap.treatment_choice,
+            treatment_choice.treatment_choice,
             "Multinomial logistic regression of the tier on case mix; descriptive, no ranking.",
+        ),
+        analysis(
+            "choice_scores",
+            [SUBJECTS],
+            treatment_choice.choice_scores,
+            "Probabilities of the multinomial model; descriptive.",
+        ),
+        analysis(
+            "choice_weights",
+            [SUBJECTS],
+            treatment_choice.choice_weights,
+            "Generalised overlap weights and inverse probability weights of the multinomial model; descriptive.",
+        ),
+        analysis(
+            "choice_balance",
+            [SUBJECTS],
+            treatment_choice.choice_balance,
+            "Balance of each pair of tiers before and after these weights; descriptive.",
         ),
         analysis(
             "parametric_fits",

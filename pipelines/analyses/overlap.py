@@ -1,19 +1,18 @@
-"""Who gets which tier, who could have been given either, and which visits patients kept.
+"""Who could have been given either tier of a contrast, and which visits patients kept.
 
-Belongs here: counts that tell a reader how far a comparison reaches. Does not belong here: verdicts (`comparability`).
+Belongs here: counts that tell a reader how far a comparison reaches. Does not belong here: verdicts (`comparability`),
+the choice among all tiers (`treatment_choice`).
 """
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
 
-from pipelines.analyses.covariates import complete_subjects, usable
+from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked
-from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.missingness import missing_patterns
-from pipelines.models.propensity import preference_scores, weights
+from pipelines.models.propensity import preference_scores
 from pipelines.protocol import Protocol
 
 BINS = 10
@@ -37,30 +36,6 @@ def propensity_overlap(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 .with_columns(tier=pl.lit(weighted.contrast.tier), reference=pl.lit(weighted.contrast.reference))
             )
     return stacked(pieces)
-
-
-def treatment_choice(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Odds ratios of each tier over the first by a multinomial model on the case mix; it ranks nothing."""
-    subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    present = [tier for tier in protocol.tier_names if (subjects["tier"] == tier).any()]
-    rows, covariates = usable(subjects.with_columns(pl.col("tier").cast(pl.Enum(present))), protocol)
-    if len(present) < 2 or not covariates:
-        return pl.DataFrame()
-    fitted = weights(rows, "tier", covariates, "overlap")
-    if fitted.model is None:
-        reason = fitted.status.removeprefix("not estimable: ")
-        return pl.DataFrame([{"reference": present[0], "status": NOT_ESTIMABLE, "reason": reason}])
-    reach = float(norm.isf(0.025)) * pl.col("std_error")
-    return fitted.coefficients.filter(pl.col("term") != "(Intercept)").select(
-        "term",
-        tier=pl.col("group").cast(pl.String),
-        reference=pl.lit(present[0]),
-        estimate=pl.col("coef").exp(),
-        log_std_error="std_error",
-        ci_low=(pl.col("coef") - reach).exp(),
-        ci_high=(pl.col("coef") + reach).exp(),
-        status=pl.lit(ESTIMABLE),
-    )
 
 
 def patterns(tables: Tables, protocol: Protocol) -> pl.DataFrame:

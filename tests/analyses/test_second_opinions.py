@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def test_a_failed_check_withholds_the_second_opinion_too(frames: Mapping[str, pl
 def test_they_stand_in_results_sensitivity_of_the_full_set_only(
     frames: Mapping[str, pl.DataFrame], narrow: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.analyses.sensitivity.tipping_points", lambda *_: pl.DataFrame())
+    module = import_module("pipelines.analyses.sensitivity")  # the package's own name for it is the function
+    monkeypatch.setattr(module, "tipping_points", lambda *_: pl.DataFrame())
     others = ("trajectories", "hazard_ratios", "cumulative_incidence")
     known = dict(frames) | {f"results.{name}": TABLES[name].empty for name in others}
     table = TABLES["sensitivity"]
