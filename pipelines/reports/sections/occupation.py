@@ -108,9 +108,7 @@ def _months_table(study: Study, bands: dict[str, Bands]) -> Table | None:
     rows = []
     for tier in tiers:
         mine = {row["state"]: row for row in frame.filter(pl.col("tier") == tier).iter_rows(named=True)}
-        rows.append(
-            Row((study.protocol.tier(tier).label, *[_months(study, tier, s, bands[tier], mine) for s in states]))
-        )
+        rows.append(Row((study.short(tier), *[_months(study, tier, s, bands[tier], mine) for s in states])))
     return Table(
         "table-occupation",
         f"Expected months in each tier within {numbers.horizon(tau)}",
