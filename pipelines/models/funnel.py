@@ -22,7 +22,7 @@ from scipy.optimize import brentq
 from pipelines.models._frames import Floats, ModelInputError, numeric, require_columns
 
 # Equally likely values of the between-site variance over which limits are averaged.
-VARIANCE_DRAWS = 40
+VARIANCE_DRAWS = 200
 # Steps of a site effect in standard errors of the site's own log odds ratio, and how far out effects are followed.
 STEP_ERRORS, REACH = 0.35, 4.5
 # A tilt further than this many nats from its base would multiply what has underflowed; a new base is made there.
@@ -67,7 +67,8 @@ class Overdispersion:
 
     `phi` is the mean squared z-score (of winsorised ones, divided by what it is by chance alone where that was asked
     for), `tau_squared` the additive variance between sites on the scale of the standard errors, `degrees` of freedom
-    those of `phi` by chance, `weight` the denominator of DerSimonian and Laird.
+    those of `phi` by chance, `weight` the denominator of DerSimonian and Laird, `precision` the sums of the sites'
+    inverse variances and of their squares, from which the error of their level comes (by default it is known).
     """
 
     sites: int
@@ -75,6 +76,12 @@ class Overdispersion:
     tau_squared: float
     degrees: float
     weight: float
+    precision: tuple[float, float] = (np.inf, 0.0)
+
+    def level_variance(self, tau_squared: Floats) -> Floats:
+        """Variance of the sites' common level, weighted by inverse variances, shape as `tau_squared`."""
+        total, squares = self.precision
+        return 1 / total + tau_squared * squares / total**2
 
     def tau_squared_at(self, shares: Floats) -> Floats:
         """Quantiles of the confidence distribution of the variance between sites, shape as `shares`.
@@ -100,8 +107,10 @@ def overdispersion(z: Floats, std_error: Floats, winsorise: float = 0.1, is_cons
     left, degrees = chance_of_winsorised(len(z), winsorise)
     phi = float(np.mean(_winsorised(z, winsorise) ** 2)) / (left if is_consistent else 1.0)
     w = 1 / std_error**2
-    weight = float(w.sum() - (w**2).sum() / w.sum())
-    return Overdispersion(len(z), phi, float(_additive(np.array(phi), len(z), weight)), degrees, weight)
+    total, squares = float(w.sum()), float((w**2).sum())
+    weight = total - squares / total
+    tau_squared = float(_additive(np.array(phi), len(z), weight))
+    return Overdispersion(len(z), phi, tau_squared, degrees, weight, (total, squares))
 
 
 @lru_cache(maxsize=64)
@@ -121,8 +130,10 @@ def predictive(probabilities: Floats, spread: Overdispersion | None) -> Floats:
     """Distribution (n + 1,) of a site's count when its log odds differ from the network's as those of sites do.
 
     `spread` must be on the scale of log odds (standard errors 1/√Σp(1−p), the one-step estimate of Yusuf and Peto).
-    Site effects are normal with a variance that is drawn from its confidence distribution, so few sites give wider
-    limits. Without spread this is the Poisson-binomial distribution itself.
+    Site effects are normal around a level that the sites of `spread` were used to estimate, with a variance that is
+    drawn from its confidence distribution: few sites give wider limits on both counts, as a prediction interval has
+    them. Without spread this is the Poisson-binomial distribution itself.
+    Source: Higgins, Thompson & Spiegelhalter 2009, Journal of the Royal Statistical Society A 172:137-159, 4.3.
     """
     base = poisson_binomial(probabilities)
     if spread is None:
@@ -130,7 +141,8 @@ def predictive(probabilities: Floats, spread: Overdispersion | None) -> Floats:
     p = np.asarray(probabilities, dtype=float)
     variance = float((p * (1 - p)).sum())
     shares = (np.arange(VARIANCE_DRAWS) + 0.5) / VARIANCE_DRAWS
-    tau = np.sqrt(spread.tau_squared_at(shares))
+    squared = spread.tau_squared_at(shares)
+    tau = np.sqrt(squared + spread.level_variance(squared))
     if not variance or not tau.max():
         return base
     effects, weights = _effects(tau, STEP_ERRORS / np.sqrt(variance))

@@ -81,6 +81,12 @@ def test_a_site_is_judged_by_the_spread_of_the_others(patients: pl.DataFrame) ->
     assert few["tau_squared"].to_list() == [None] * 3
 
 
+def test_the_level_of_the_others_has_an_error_of_its_own() -> None:
+    # ten sites, each with variance 0.04 by chance and 0.09 of its own: their mean has (0.04 + 0.09) / 10
+    found = funnel.overdispersion(np.linspace(-2, 2, 10), np.full(10, 0.2))
+    assert found.level_variance(np.array([0.0, 0.09])) == pytest.approx([0.004, 0.013])
+
+
 def test_exact_limits_of_a_ratio_are_clopper_and_pearsons_where_all_risks_are_equal() -> None:
     # binom.test(7, 40) in R gives 0.0733827294 to 0.3277901334; the expected share here is 0.2
     low, high = funnel.ratio_limits(np.full(40, 0.2), 7)
