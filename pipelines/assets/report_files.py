@@ -1,6 +1,10 @@
 """The files of reports, from a published snapshot, and their delivery; without Dagster: commands start at once."""
 
 import base64
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -21,12 +25,13 @@ if TYPE_CHECKING:
     from pipelines.reports.suppression import Decisions
 
 FIGURE_FILE = "figure.svg"
+SITE_FOLDER = "sites"
 COMMITTEE_REPORT = "committee report"
 DATA_QUALITY_REPORT = "report on data quality"
 
 
 def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
-    """Render the committee report and put its receipt beside it; returns the paths of its `html` and its `pdf`.
+    """Render the committee report, those of sites beneath it and their receipt; returns the paths of `html` and `pdf`.
 
     Raises:
         ReleaseError: nothing is published for this release and protocol.
@@ -37,7 +42,9 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     with closing(open_snapshot(home, release, protocol)) as snapshot:
         study = _study(home, release, protocol, snapshot)
         document = reports.report_of(study)
+        of_sites = {site: reports.site_report(study, site) for site in _sites_reported(study)}
     paths = report_files(home, release, protocol)
+    _write_site_reports(paths["html"].parent / SITE_FOLDER, of_sites)
     write_whole(paths["html"].parent / PRINTED_FILE, printed(study.gate.decisions))
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
@@ -62,6 +69,33 @@ def figure_words(home: Home, release: str, protocol: str) -> str:
         return ""
     drawing = base64.b64encode(path.read_bytes()).decode()
     return f"![First page's figure of the committee report](data:image/svg+xml;base64,{drawing})"
+
+
+def _sites_reported(study: "Study") -> list[str]:
+    """Treating sites that get a report of their own: all, where there are at least two."""
+    from pipelines.reports import site_names
+
+    names = site_names(study)
+    return names if len(names) > 1 else []
+
+
+def _write_site_reports(folder: Path, documents: Mapping[str, "Document"]) -> None:
+    """Write `<site>.html` and `<site>.pdf` for each site, and remove those of sites that are no longer there."""
+    from pipelines.reports import render_html, render_pdf
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {site: re.sub(r"[^A-Za-z0-9_-]", "-", site) for site in documents}
+    if len(set(files.values())) < len(files):  # pseudonyms that differ in punctuation only
+        files = {site: f"{name}-{place}" for place, (site, name) in enumerate(files.items(), 1)}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        pages = dict(zip(documents, pool.map(render_pdf, documents.values()), strict=True))
+    for site, document in documents.items():
+        write_whole(folder / f"{files[site]}.html", render_html(document).encode())
+        write_whole(folder / f"{files[site]}.pdf", pages[site])
+    kept = set(files.values())
+    for path in folder.iterdir():
+        if path.suffix in (".html", ".pdf") and path.stem not in kept:
+            path.unlink()
 
 
 def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, is_protected: bool) -> list[str]:
@@ -105,6 +139,13 @@ def report_files(home: Home, release: str, protocol: str) -> dict[str, Path]:
     return {"html": folder / "report.html", "pdf": folder / "report.pdf"}
 
 
+def site_files(home: Home, release: str, protocol: str) -> dict[str, Path]:
+    """The reports of sites that stand beside the network's, by the place they have in its folder."""
+    folder = home.report_folder(release, protocol)
+    found = sorted((folder / SITE_FOLDER).glob("*.*"))
+    return {path.relative_to(folder).as_posix(): path for path in found if path.suffix in (".html", ".pdf")}
+
+
 def write_data_quality(home: Home, release: str, protocol: str) -> dict[str, Path]:
     """Render the report on data quality; returns the paths of its `html` and its `pdf`.
 
@@ -140,4 +181,6 @@ def deliver(home: Home, release: str, protocol: str, kind: str = COMMITTEE_REPOR
     with closing(open_snapshot(home, release, protocol)) as snapshot:
         manifest = snapshot.read("raw.release")["manifest_sha256"].item()
         made_from = (manifest, protocol_of(snapshot).hash, code_version()["code_sha256"])
-    return deliver_report(home, load_settings(home), Report(kind, release, protocol, made_from, files), is_again)
+    beside = site_files(home, release, protocol) if kind == COMMITTEE_REPORT else {}
+    report = Report(kind, release, protocol, made_from, files, beside)
+    return deliver_report(home, load_settings(home), report, is_again)

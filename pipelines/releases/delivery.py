@@ -6,16 +6,17 @@ effective protocol and version of the software are the same. Rendering a report 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pipelines.releases.errors import ReleaseError
 from pipelines.releases.home import Home, write_whole
 from pipelines.releases.locks import hold
 from pipelines.releases.mail import Message, send
-from pipelines.releases.settings import Settings
+from pipelines.releases.settings import Mail, Settings
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Report:
         protocol: the protocol's name.
         made_from: whatever makes other content when it is other: hashes of manifest and protocol, the version.
         files: the files by kind (`html`, `pdf`), all of them past the disclosure gate.
+        beside: files that go with it into the folder only, by their place in it (`sites/S01.pdf`).
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Report:
     protocol: str
     made_from: tuple[str, ...]
     files: Mapping[str, Path]
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -81,15 +84,27 @@ def deliver_report(home: Home, settings: Settings, report: Report, is_again: boo
         ledger = _Ledger(home)
         folder = settings.delivery_folder(home) / report.release / report.protocol
         said = [ledger.once(f"{report.key} folder {folder}", is_again, "the folder", lambda: _copy(report, folder))]
-        if settings.mail is None or not settings.mail.committee:
+        mail = settings.mail
+        if mail is None or not (mail.committee or mail.sites):
             return [*said, "not mailed: settings.toml names no committee under [mail]"]
-        mail, recipients = settings.mail, settings.mail.committee
-        message = Message(
-            report.key, _subject(report), _words(report), recipients, {_name(report): report.files["pdf"]}
-        )
-        to = hashlib.sha256("\n".join(sorted(recipients)).encode()).hexdigest()[:12]
-        said.append(ledger.once(f"{report.key} mail {to}", is_again, "the committee", lambda: send(mail, message)))
+        for whom, message in _messages(report, mail):
+            to = hashlib.sha256("\n".join(sorted(message.recipients)).encode()).hexdigest()[:12]
+            said.append(ledger.once(f"{message.key} mail {to}", is_again, whom, partial(send, mail, message)))
         return said
+
+
+def _messages(report: Report, mail: Mail) -> Iterator[tuple[str, Message]]:
+    """The report to the committee, and to each site that the settings name its own."""
+    if mail.committee:
+        attached = {_name(report): report.files["pdf"]}
+        yield "the committee", Message(report.key, _subject(report), _words(report), mail.committee, attached)
+    for site, addresses in mail.sites.items():
+        path = report.beside.get(f"sites/{site}.pdf")
+        if path is not None and addresses:
+            subject = f"Report to site {site}, release {report.release}"
+            key = hashlib.sha256(f"{report.key} {site}".encode()).hexdigest()[:40]
+            attached = {f"site-{site}-{report.release}.pdf": path}
+            yield f"site {site}", Message(key, subject, _words(report, f"report to site {site}"), addresses, attached)
 
 
 def send_notice(home: Home, settings: Settings, notice: Notice) -> None:
@@ -139,6 +154,8 @@ class _Ledger:
 def _copy(report: Report, folder: Path) -> None:
     for path in report.files.values():
         _write(folder / path.name, path.read_bytes())
+    for place, path in report.beside.items():
+        _write(folder / place, path.read_bytes())
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -156,9 +173,9 @@ def _name(report: Report) -> str:
     return f"{report.kind.replace(' ', '-')}-{report.release}.pdf"
 
 
-def _words(report: Report) -> str:
+def _words(report: Report, kind: str = "") -> str:
     return (
-        f"Attached: the {report.kind} of release {report.release}, protocol {report.protocol}.\n\n"
+        f"Attached: the {kind or report.kind} of release {report.release}, protocol {report.protocol}.\n\n"
         "Figures describe patients in routine care: association, not causation. Small counts are withheld.\n"
         "The same report as a web page stands in the delivery folder.\n"
     )

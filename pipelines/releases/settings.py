@@ -39,6 +39,7 @@ EXAMPLE = """\
 # sender = "lss@example.org"
 # committee = ["quality@example.org"]   # receive the reports
 # stewards = ["steward@example.org"]    # receive notices of failures, which hold no data
+# sites = { S01 = ["quality@s01.example.org"] }  # receive the report of their own site, named by its pseudonym
 """
 
 
@@ -78,6 +79,7 @@ class Mail(_Part):
     sender: Address
     committee: tuple[Address, ...] = ()
     stewards: tuple[Address, ...] = ()
+    sites: dict[str, tuple[Address, ...]] = {}
 
     @model_validator(mode="after")
     def _keeps_the_password_safe(self) -> Self:

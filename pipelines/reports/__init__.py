@@ -10,6 +10,18 @@ from pipelines.reports.data_quality import build_data_quality
 from pipelines.reports.html import render_html
 from pipelines.reports.pdf import render_pdf
 from pipelines.reports.report import build_report, report_of
+from pipelines.reports.sections.sites import site_names
+from pipelines.reports.site_report import site_report
 from pipelines.reports.study import Study
 
-__all__ = ["Document", "Study", "build_data_quality", "build_report", "render_html", "render_pdf", "report_of"]
+__all__ = [
+    "Document",
+    "Study",
+    "build_data_quality",
+    "build_report",
+    "render_html",
+    "render_pdf",
+    "report_of",
+    "site_names",
+    "site_report",
+]

@@ -14,6 +14,7 @@ import polars as pl
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
 from pipelines.reports import keys, overlap, patterns
+from pipelines.reports.site_counts import enter_sites
 from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot
 
@@ -39,6 +40,7 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _crossover(ledger, snapshot["outcomes.crossover"])
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
     _quality(ledger, snapshot)
+    enter_sites(ledger, snapshot, protocol)
     return ledger
 
 
@@ -153,8 +155,9 @@ def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
             if outcome not in asked or (not is_tier and (outcome, window) not in primary):
                 continue
             due, done = keys.expected(outcome, window, name), keys.observed(outcome, window, name)
-            ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL)
-            ledger.add(done, int(row["observed"]), weight=USUAL)
+            owner = None if is_tier else name
+            ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL, owner=owner)
+            ledger.add(done, int(row["observed"]), weight=USUAL, owner=owner)
             _nest(ledger, done, due)
             if is_tier:
                 _nest(ledger, due, keys.patients(name))

@@ -98,3 +98,33 @@ def rule(table: str, name: str) -> Key:
 def check(name: str) -> Key:
     """Rows that violate a check."""
     return ("check", name)
+
+
+def at_site(site: str, tier: str = ALL) -> Key:
+    """Patients whose first tier was given at this site."""
+    return ("at site", site, tier)
+
+
+def site_subjects(indicator: str, site: str) -> Key:
+    """Patients of a site that an indicator judges."""
+    return ("site subjects", indicator, site)
+
+
+def site_observed(indicator: str, site: str) -> Key:
+    """Those of them with the event."""
+    return ("site observed", indicator, site)
+
+
+def site_due(indicator: str, site: str) -> Key:
+    """Patients of a site whose answer was due, of whom `site_subjects` gave one."""
+    return ("site due", indicator, site)
+
+
+def site_charted(indicator: str, site: str, number: int) -> Key:
+    """The first so many patients of a site, in its chart."""
+    return ("site charted", indicator, site, f"{number}")
+
+
+def site_chart(indicator: str, site: str, number: int) -> Key:
+    """Patients with the event among the first so many of a site."""
+    return ("site chart", indicator, site, f"{number}")

@@ -20,6 +20,7 @@ from pipelines.reports.sections import (
     responders,
     scores,
     sensitivity,
+    sites,
     summary,
     walking,
 )
@@ -49,6 +50,7 @@ _PARTS = (
     occupation.occupation,
     failure.crossover,
     proportional.proportional,
+    sites.sites,
     diagnostics.withheld,
     literature.literature,
     quality.quality,

@@ -25,6 +25,8 @@ State = Literal["exact", "rounded", "withheld", "small"]
 
 EARLIER, CHANGE = "earlier report", "change since"
 ROUNDING_BASE = 5
+_WIDTH_FOR_OWNERS = 2  # an owner who holds most of a small group knows more of the rest than any other reader
+_ATTEMPTS, _FEW, _SIGNS_SEED = 12, 4, 20_260_101  # to widen many counts at once before each is looked at alone
 _BOX = 50  # times the minimum: how far from the truth alternatives are looked for
 
 
@@ -46,15 +48,17 @@ class Ledger:
     A `printed` count is meant to be shown; a `hidden` one is not, but must not be worked out either; a `slack` is a
     number of no interest that only loosens a relation. A higher `weight` makes a count less likely to be withheld for
     the sake of another. What an earlier report printed is `published`: it is known, and nothing can be taken back.
+    A count with an owner is known to that owner (a site knows its own patients), who reads the reports, too.
     """
 
     minimum: int
     counts: dict[Key, _Count] = field(default_factory=dict)
     relations: list[dict[Key, int]] = field(default_factory=list)
     published: dict[Key, State] = field(default_factory=dict)
+    owners: dict[Key, str] = field(default_factory=dict)
 
-    def add(self, key: Key, value: int, role: Role = "printed", weight: float = 1.0) -> None:
-        """Enter a count; the same key may be entered again with the same value.
+    def add(self, key: Key, value: int, role: Role = "printed", weight: float = 1.0, owner: str | None = None) -> None:
+        """Enter a count, and who knows it anyway; the same key may be entered again with the same value.
 
         Raises:
             DisclosureError: the key is known with another value, or the value is negative.
@@ -64,6 +68,8 @@ class Ledger:
             raise DisclosureError(f"the count {'/'.join(key)} is negative or differs between two tables of one report")
         if known is None or (known.role != "printed" and role == "printed"):
             self.counts[key] = _Count(value, role, weight)
+        if owner is not None:
+            self.owners[key] = owner
 
     def sum_of(self, total: Key, parts: Iterable[Key]) -> None:
         """State that the parts add up to the total.
@@ -87,7 +93,8 @@ class Ledger:
         if part not in self.counts or whole not in self.counts:
             raise DisclosureError(f"{'/'.join(part)} or {'/'.join(whole)} is not in the ledger")
         if rest not in self.counts:
-            self.add(rest, self.counts[whole].value - self.counts[part].value, "hidden")
+            owner = self.owners.get(whole) if self.owners.get(whole) == self.owners.get(part) else None
+            self.add(rest, self.counts[whole].value - self.counts[part].value, "hidden", owner=owner)
             self.sum_of(whole, (part, rest))
 
     def follow(self, before: "Decisions") -> None:
@@ -100,7 +107,7 @@ class Ledger:
             if key[0] == EARLIER:  # what still earlier reports printed is settled
                 continue
             old = (EARLIER, *key)
-            self.add(old, count.value, count.role, count.weight)
+            self.add(old, count.value, count.role, count.weight, before.ledger.owners.get(key))
             if count.role == "printed":
                 self.published[old] = before.state(key)
         self.relations += [
@@ -112,7 +119,7 @@ class Ledger:
             new = self.counts.get(old[1:])
             if new is not None and new.role == "printed" and state in ("exact", "rounded"):
                 difference = new.value - self.counts[old].value
-                self.add((CHANGE, *old[1:]), abs(difference), "hidden")
+                self.add((CHANGE, *old[1:]), abs(difference), "hidden", owner=self.owners.get(old))
                 self._relate({old[1:]: 1, old: -1, (CHANGE, *old[1:]): 1 if difference < 0 else -1})
 
     def _relate(self, coefficients: Mapping[Key, int]) -> None:
@@ -250,10 +257,7 @@ class _Attack:
     def exposed(self, keys: Iterable[Key], width: int) -> dict[Key, list[int]]:
         """The counts that can be narrowed down to fewer than `width` + 1 values, with the relations that do it."""
         wanted = {self.place[key]: key for key in keys}
-        for sign in (1.0, -1.0):
-            cost = np.zeros(len(self.names))
-            cost[list(wanted)] = sign
-            self.push(cost)
+        self._spread(list(wanted), width)
         found: dict[Key, list[int]] = {}
         for i, key in wanted.items():
             binding: list[int] = []
@@ -265,6 +269,21 @@ class _Attack:
             if self.range(i) < width:
                 found[key] = binding
         return found
+
+    def _spread(self, wanted: list[int], width: int) -> None:
+        """Find solutions that lie apart in many of these counts at once, so that few are left to be pushed alone."""
+        signs = np.random.default_rng(_SIGNS_SEED)
+        narrow = np.array(wanted)
+        for attempt in range(_ATTEMPTS):
+            direction = np.ones(len(narrow)) if attempt == 0 else signs.choice([-1.0, 1.0], len(narrow))
+            for cost_of in (direction, -direction):
+                cost = np.zeros(len(self.names))
+                cost[narrow] = cost_of
+                self.push(cost)
+            left = narrow[[self.range(i) < width for i in narrow]]
+            if len(left) < _FEW or (len(left) > 0.95 * len(narrow) > 0 and attempt):
+                return
+            narrow = left
 
     def range(self, i: int) -> float:
         """How far apart the solutions found so far lie in one count."""
@@ -318,25 +337,44 @@ class _Suppressor:
         self.small = {key for key in self.sensitive if ledger.counts[key].role == "printed"}
         self.rounded: set[Key] = set()
         self.withheld: set[Key] = set()
-        self.unknown = _at_first(ledger, self.small)
+        self.unknown_outside = _at_first(ledger, self.small)
+        self.unknown = dict(self.unknown_outside)
+        self.own: set[Key] = set()
 
     def decide(self) -> Decisions:
-        """Look at each relation alone, then at each small count with all that hangs together with it."""
+        """Protect small counts from a reader who knows what is printed, then from each owner, who knows more."""
         self._sweep()
-        waiting = sorted(self.sensitive)
+        self._protect(self.sensitive)
+        self.width = min(self.width, _WIDTH_FOR_OWNERS)
+        for owner in sorted(set(self.ledger.owners.values())):
+            self.own = {key for key, name in self.ledger.owners.items() if name == owner}
+            self.unknown = {key: bounds for key, bounds in self.unknown_outside.items() if key not in self.own}
+            self._protect(self.sensitive - self.own)
+        rounded = self.rounded - self.withheld
+        decided = (self.small - self.ledger.published.keys(), rounded, self.withheld)
+        return Decisions(self.ledger, *map(frozenset, decided))
+
+    def _protect(self, sensitive: set[Key]) -> None:
+        """Look at each small count with all that hangs together with it."""
+        waiting = sorted(sensitive)
         safe: set[Key] = set()  # for good: withholding more only widens what is possible
         while waiting:
             key = waiting.pop()
             if key in safe:
                 continue
             component = self.network.component(key, self.unknown)
-            small = [k for k in component.bounds if k in self.sensitive and k not in safe]
-            exposed = self._exposed(component, small)
+            small = [k for k in component.bounds if k in sensitive and k not in safe]
+            if self.own and not self._knows_more(component):
+                safe |= set(small)
+                continue
+            exposed = self._exposed(component, small, self.width)
             safe |= set(small) - set(exposed)
             waiting += self._hide_beside(exposed, component)
-        rounded = self.rounded - self.withheld
-        decided = (self.small - self.ledger.published.keys(), rounded, self.withheld)
-        return Decisions(self.ledger, *map(frozenset, decided))
+
+    def _knows_more(self, component: _Component) -> bool:
+        """Whether the owner knows a count here that other readers do not."""
+        relations = (self.ledger.relations[number] for number in component.equations)
+        return any(key in self.own and key in self.unknown_outside for relation in relations for key in relation)
 
     def _sweep(self) -> None:
         """Help every relation that by itself gives a small count away; what relations give away together is left."""
@@ -353,16 +391,17 @@ class _Suppressor:
                 self._hide(choice)
                 waiting.append(number)
 
-    def _exposed(self, component: _Component, small: list[Key]) -> dict[Key, list[int]]:
+    def _exposed(self, component: _Component, small: list[Key], width: int) -> dict[Key, list[int]]:
         if len(component.equations) == 1:
-            return _exposed_alone(component, small, self.width)
-        return _Attack(component, self.ledger).exposed(small, self.width)
+            return _exposed_alone(component, small, width)
+        return _Attack(component, self.ledger).exposed(small, width)
 
     def _hide_beside(self, exposed: dict[Key, list[int]], component: _Component) -> list[Key]:
         """Round or withhold one more count for each exposed one, unless a relation of it has just been helped.
 
         Returns those to be looked at again. A count of an earlier report that no relation to a count of today gives
-        away is left as it is: what was printed cannot be taken back.
+        away is left as it is: what was printed cannot be taken back. So is one of which an owner can only tell that it
+        is one of two neighbouring values, where nothing is left to withhold: all but one of fewer than 11 are its own.
         """
         helped: set[int] = set()
         again: list[Key] = []
@@ -374,6 +413,8 @@ class _Suppressor:
             if choice is None and key[0] == EARLIER:
                 continue
             choice = choice or self._candidate(component.equations)
+            if choice is None and self.own and not self._exposed(component, [key], 1):
+                continue
             if choice is None:
                 raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
             self._hide(choice)
@@ -386,10 +427,11 @@ class _Suppressor:
         value, minimum = self.ledger.counts[key].value, self.ledger.minimum
         if key in self.rounded or round_count(value) < minimum:
             self.withheld.add(key)
-            self.unknown[key] = (minimum, math.inf)
+            known = (float(minimum), math.inf)
         else:
             self.rounded.add(key)
-            self.unknown[key] = _when_rounded(value, minimum)
+            known = _when_rounded(value, minimum)
+        self.unknown[key] = self.unknown_outside[key] = known
 
     def _candidate(self, relations: Iterable[int]) -> Key | None:
         """The least important count of these relations that is still printed, exact ones before rounded ones."""
@@ -401,6 +443,7 @@ class _Suppressor:
             if counts[key].role == "printed"
             and counts[key].value >= self.ledger.minimum
             and key not in self.withheld
+            and key not in self.own
             and key not in self.ledger.published
         }
         return min(

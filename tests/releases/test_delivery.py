@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -149,6 +150,23 @@ def test_a_report_arrives_in_the_folder_and_in_the_mailbox(
         "committee-report-autumn.pdf",
         (folder / "report.pdf").read_bytes(),
     )
+
+
+def test_each_site_gets_its_own_report_and_no_other(server: Server, report: Report, home: Home, tmp_path: Path) -> None:
+    beside = {
+        f"sites/{site}.{kind}": tmp_path / f"{site}.{kind}" for site in ("S01", "S02") for kind in ("html", "pdf")
+    }
+    for place, path in beside.items():
+        path.write_text(f"made for {place}")
+    settings = Settings(mail=server.mail.model_copy(update={"sites": {"S02": ("q@s02.example.org",)}}))
+    said = deliver_report(home, settings, replace(report, beside=beside))
+    assert said == ["delivered to the folder", "delivered to the committee", "delivered to site S02"]
+    folder = home.path / "delivered" / "autumn" / "lss-ladder"
+    assert {path.relative_to(folder).as_posix() for path in folder.glob("sites/*")} == set(beside)
+    assert server.box.recipients == [["a@example.org", "b@example.org"], ["q@s02.example.org"]]
+    [attached] = list(server.box.messages[1].iter_attachments())
+    assert (attached.get_filename(), attached.get_content()) == ("site-S02-autumn.pdf", b"made for sites/S02.pdf")
+    assert "S01" not in str(server.box.messages[1])
 
 
 def test_the_same_content_is_delivered_once_unless_asked_for_again(server: Server, report: Report, home: Home) -> None:

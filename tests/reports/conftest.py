@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from reports.sites_made import FEW_ANSWERED, MANY_FAILURES, with_sites
 
 from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.protocol import Protocol, load_protocol
-from pipelines.reports import build_report
+from pipelines.reports import Study, report_of
 from pipelines.reports.content import Document
 from pipelines.resources import default_protocol_file
 
@@ -40,6 +41,7 @@ class Cohort:
         self.tier = self.rng.choice(tiers, patients, p=list(SHARES.values()))
         self.patient = np.array([f"P{i:06d}" for i in range(patients)])
         self.site = self.rng.choice([f"S{i:02d}" for i in range(1, 9)], patients)
+        self.answers = (self.site != FEW_ANSWERED) | (np.random.default_rng(seed + 1).random(patients) < 0.55)
         self.tables: dict[str, pl.DataFrame] = {}
         self._subjects()
         self._scores()
@@ -94,7 +96,7 @@ class Cohort:
             for k, window in enumerate(self.protocol.windows):
                 fall = np.array([DROP[t] for t in self.tier]) * scale * (0.8 + 0.07 * k)
                 value = np.clip(base - fall + self.rng.normal(0, spread, self.n), 0, 10 if scale == 1 else 100).round()
-                observed = self.rng.random(self.n) < 0.9 - 0.07 * k
+                observed = (self.rng.random(self.n) < 0.9 - 0.07 * k) & self.answers
                 pieces.append(
                     pl.DataFrame(
                         {
@@ -124,7 +126,7 @@ class Cohort:
         for k, window in enumerate(self.protocol.windows):
             gain = np.array([GAIN[t] for t in self.tier])
             seconds = base_s * gain * self.rng.lognormal(0, 0.5, n)
-            observed = self.rng.random(n) < 0.82 - 0.07 * k
+            observed = (self.rng.random(n) < 0.82 - 0.07 * k) & self.answers
             capped = seconds >= 1800
             stop = np.where(capped, "time_limit", self.rng.choice(reasons, n, p=[0.68, 0.1, 0.12, 0.05, 0.05]))
             pieces.append(
@@ -157,6 +159,7 @@ class Cohort:
         for endpoint in self.protocol.endpoints:
             factor = {"harm_90_days": 0.6, "opioid_start": 0.5, "negative_control": 0.2}.get(endpoint.name, 1.0)
             event = self.rng.exponential(365.25 / np.array([HAZARD[t] * factor for t in self.tier]))
+            event = np.where(self.site == MANY_FAILURES, event / 2.5, event)
             death = self.rng.exponential(365.25 / 0.025, self.n)
             end = self.rng.uniform(500, 1500, self.n)
             if endpoint.within_days:
@@ -288,6 +291,7 @@ class Cohort:
         self.tables["results.log_rank"] = pl.DataFrame(
             {"endpoint": ["treatment_failure"], "strata": [None], "statistic": [81.2], "df": [4], "p_value": [1e-12]}
         )
+        self.tables = with_sites(self.tables, self.protocol, self.n)
         for name, frame in list(self.tables.items()):
             if name.startswith("results."):
                 stamp = [pl.lit("2026q3").alias("release"), pl.lit(self.protocol.hash).alias("protocol_hash")]
@@ -799,15 +803,27 @@ def earlier_cohort() -> Cohort:
 
 
 @pytest.fixture(scope="session")
-def large_document(large_cohort: Cohort, protocol: Protocol) -> Document:
-    """The report of the large cohort."""
-    return build_report(large_cohort.read, protocol)
+def large_study(large_cohort: Cohort, protocol: Protocol) -> Study:
+    """The large cohort with its gate."""
+    return Study(large_cohort.read, protocol)
 
 
 @pytest.fixture(scope="session")
-def small_document(small_cohort: Cohort, protocol: Protocol) -> Document:
+def small_study(small_cohort: Cohort, protocol: Protocol) -> Study:
+    """The small cohort with its gate."""
+    return Study(small_cohort.read, protocol)
+
+
+@pytest.fixture(scope="session")
+def large_document(large_study: Study) -> Document:
+    """The report of the large cohort."""
+    return report_of(large_study)
+
+
+@pytest.fixture(scope="session")
+def small_document(small_study: Study) -> Document:
     """The report of the small cohort."""
-    return build_report(small_cohort.read, protocol)
+    return report_of(small_study)
 
 
 @pytest.fixture(scope="session")

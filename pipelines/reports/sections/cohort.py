@@ -229,8 +229,8 @@ def _difference(study: Study, value: float, tier: str, reference: str) -> Cell:
 # -------------------------------------------------------------------------------------------------------- completeness
 
 
-def completeness(study: Study) -> Section:
-    """Share of due visits at which a value was obtained, by instrument, window and tier, and by site."""
+def completeness(study: Study, own: str | None = None) -> Section:
+    """Share of due visits at which a value was obtained, by instrument, window and tier, and by site (or one's own)."""
     title = "Completeness of follow-up"
     frame = study.snapshot["outcomes.completeness"]
     if frame.is_empty():
@@ -257,7 +257,7 @@ def completeness(study: Study) -> Section:
         notes=(LEGEND,),
         source="outcomes.completeness",
     )
-    return Section("completeness", title, (table, *_by_site(study, frame, target)))
+    return Section("completeness", title, (table, *_by_site(study, frame, target, own)))
 
 
 def _completeness(study: Study, outcome: str, window: str, group: str, target: float) -> Cell:
@@ -271,14 +271,20 @@ def _completeness(study: Study, outcome: str, window: str, group: str, target: f
     return Shown(f"{study.gate.fraction(done, due)}\u2002{study.gate.share(done, due)}{mark}")
 
 
-def _by_site(study: Study, frame: pl.DataFrame, target: float) -> tuple[Table | Paragraph | Callout, ...]:
+def _by_site(
+    study: Study, frame: pl.DataFrame, target: float, own: str | None
+) -> tuple[Table | Paragraph | Callout, ...]:
     asked = [(q.outcome, q.window) for q in study.protocol.primary.outcomes]
     found = [q for q in asked if frame.filter((pl.col("instrument") == q[0]) & (pl.col("visit_window") == q[1])).height]
     sites = sorted(frame["site_id"].unique().to_list())
     if not found or len(sites) < 2:
         return ()
     labels = [f"{study.protocol.instrument(o).short_label}, {study.window_label(w)}" for o, w in found]
-    rows = [Row((site, *[_completeness(study, o, w, site, target) for o, w in found])) for site in sites]
+    rows = [
+        Row((site, *[_completeness(study, o, w, site, target) for o, w in found]))
+        for site in sites
+        if own in (None, site)
+    ]
     return (
         Table(
             "table-sites",

@@ -6,6 +6,7 @@ from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
 from pipelines.reports.sections.comparison import outcome_panels
+from pipelines.reports.sections.sites import signal_sentences
 from pipelines.reports.sentences import estimate_text, question
 from pipelines.reports.study import Study
 
@@ -154,11 +155,7 @@ def _control(study: Study) -> str:
 def review_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
     """Signals for review, each with the rule that raised it."""
     said = [*_low_completeness(study), *_low_sites(study), *_failed_checks(study), *_withheld(study, findings)]
-    sites = study.snapshot["results.site_indicators"]
-    if not sites.is_empty():
-        signals = sites.filter(pl.col("signal").fill_null("") != "")["site_id"].n_unique()
-        if signals:
-            said.append(f"Signal for review: {signals} of {sites['site_id'].n_unique()} sites lie beyond their limits.")
+    said += signal_sentences(study)
     return said
 
 
