@@ -310,7 +310,8 @@ class Sites(Part):
 
     A signal is a count beyond limits that hold `signal_level` of ordinary sites; fewer patients than
     `minimum_subjects` or a reliability below `reliability_minimum` withhold ranks and shrunken estimates, never a
-    signal. Patient-reported figures of a site with a response below `response_minimum` are withheld.
+    signal. Patient-reported figures of a site with a response below `response_minimum` are withheld. With at least
+    `cluster_minimum` sites the primary contrasts have limits clustered by site beside them.
     """
 
     signal_level: float = Field(default=0.998, gt=0.5, lt=1)
@@ -319,6 +320,7 @@ class Sites(Part):
     minimum_subjects: int = Field(default=30, ge=1)
     reliability_minimum: float = Field(default=0.7, ge=0, le=1)
     response_minimum: float = Field(default=0.6, ge=0, le=1)
+    cluster_minimum: int = Field(default=10, ge=5)
     cusum_odds_ratio: float = Field(default=2.0, gt=1)
     cusum_run_length: int = Field(default=10_000, ge=100, le=100_000)
     citation: str = (

@@ -98,11 +98,18 @@ def choice_of(method: str) -> Choice:
 
 
 def with_choices(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of contrasts with `estimator` and `missing_data`; a trimmed population is told by its own name."""
+    """The rows of contrasts with `estimator` and `missing_data`.
+
+    A trimmed population and a variance clustered by site are told by their own names.
+    """
     found = [choice_of(method) for method in rows["method"].to_list()]
     trimmed = pl.col("method") == specifications.TRIMMED
+    estimators = pl.Series([choice.estimator for choice in found], dtype=pl.String)
+    is_by_site = rows["variance"] == weighted_effects.BY_SITE
     return rows.with_columns(
-        estimator=pl.Series([choice.estimator for choice in found], dtype=pl.String),
+        estimator=pl.select(
+            pl.when(is_by_site).then(estimators + ", clustered by site").otherwise(estimators)
+        ).to_series(),
         missing_data=pl.Series([choice.missing_data for choice in found], dtype=pl.String),
         population=pl.when(trimmed).then(pl.lit("trimmed")).otherwise("population"),
     )

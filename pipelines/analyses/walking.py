@@ -115,11 +115,18 @@ def distance_ratios(rows: pl.DataFrame, instrument: Instrument, covariates: Sequ
 
 
 def weighted_distance_ratios(
-    propensity: Propensity, rows: pl.DataFrame, instrument: Instrument, weights: str
+    propensity: Propensity, rows: pl.DataFrame, instrument: Instrument, weights: str, cluster: str | None = None
 ) -> pl.DataFrame:
     """As `distance_ratios` under propensity weights, with both variances; rows of those without a walk hold nulls."""
     return weighted_time_speed(
-        propensity, rows, *FOLLOW_UP, _baseline_speed(rows), weights=weights, **_limits(instrument)
+        propensity,
+        rows,
+        *FOLLOW_UP,
+        _baseline_speed(rows),
+        weights=weights,
+        cluster=cluster,
+        few_clusters=True,
+        **_limits(instrument),
     )
 
 

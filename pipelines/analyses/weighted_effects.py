@@ -6,6 +6,10 @@ and in the tier's own patients (att). Does not belong here: the weights (`weight
 Visits that were due and not seen are made up for by dropout weights (`dropout`; held fixed), values after escalation
 stay in (treatment policy), and nobody has a value after death. Under the hypothetical strategy those who escalated
 count as not seen, so that those who stayed, and were alike at earlier visits, stand for them.
+
+Sites: the standard errors that lead take patients as independent, the tier being chosen patient by patient. Beside each
+question's own row stands the same estimate with its variance clustered by treating site, where the protocol's number of
+sites is reached (`sites.cluster_minimum`); it is no other answer, but shows whether the limits lean on one.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +41,8 @@ WEIGHTED_WALK = "propensity-weighted joint time and speed"
 RISK_OBSERVED = "propensity-weighted, missing made up for by weights"
 RISK_NON_RESPONSE = "propensity-weighted, missing as non-response"
 ESTIMATED = "weights estimated"
+SITE = "site_id"
+BY_SITE = "weights estimated, clustered by site"
 
 
 def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -60,8 +66,19 @@ def score_differences(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 for weighted in designs:
                     if weighted.population == OVERLAP or is_asked(protocol, name, window.name):
                         frame = with_visits(weighted, seen, ["value"])
+                        said = labels | {"strategy": strategy}
                         found = effects(weighted.propensity, frame, "value", weights="dropout_weight")
-                        pieces.append(of_contrast(found, weighted, labels | {"strategy": strategy}))
+                        pieces.append(of_contrast(found, weighted, said))
+                        if _is_clustered(weighted, strategy, name, window.name, protocol):
+                            by_site = effects(
+                                weighted.propensity,
+                                frame,
+                                "value",
+                                weights="dropout_weight",
+                                cluster=SITE,
+                                few_clusters=True,
+                            )
+                            pieces.append(of_contrast(_by_site(by_site), weighted, said))
     return stacked(pieces)
 
 
@@ -111,6 +128,9 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 for weighted in shared:
                     found = _weighted_walk(weighted, seen, protocol.instrument(name))
                     pieces.append(of_contrast(found, weighted, labels))
+                    if _is_clustered(weighted, strategy, name, window.name, protocol):
+                        by_site = _weighted_walk(weighted, seen, protocol.instrument(name), SITE)
+                        pieces.append(of_contrast(_by_site(by_site), weighted, labels))
     return stacked(pieces)
 
 
@@ -181,11 +201,23 @@ def _needed_to_treat(risk: pl.DataFrame) -> pl.DataFrame:
     return kept.hstack(found).with_columns(measure=pl.lit("number needed to treat"))
 
 
-def _weighted_walk(weighted: Weighted, walks: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
+def _is_clustered(weighted: Weighted, strategy: str, outcome: str, window: str, protocol: Protocol) -> bool:
+    """Whether a result stands with its variance clustered by site beside it: those asked about, with sites enough."""
+    is_leading = weighted.population == OVERLAP and strategy == TREATMENT_POLICY and is_asked(protocol, outcome, window)
+    return is_leading and weighted.rows[SITE].n_unique() >= protocol.sites.cluster_minimum
+
+
+def _by_site(found: pl.DataFrame) -> pl.DataFrame:
+    return found.filter(pl.col("variance") == ESTIMATED).with_columns(variance=pl.lit(BY_SITE))
+
+
+def _weighted_walk(
+    weighted: Weighted, walks: pl.DataFrame, instrument: Instrument, cluster: str | None = None
+) -> pl.DataFrame:
     usable = model_rows(walks, weighted.rows, instrument).select("episode_id", *WALK_COLUMNS)
-    frame = with_visits(weighted, walks, []).select("episode_id", "dropout_weight")
+    frame = with_visits(weighted, walks, []).select("episode_id", SITE, "dropout_weight")
     frame = frame.join(usable, on="episode_id", how="left", maintain_order="left")
-    return weighted_distance_ratios(weighted.propensity, frame, instrument, "dropout_weight")
+    return weighted_distance_ratios(weighted.propensity, frame, instrument, "dropout_weight", cluster)
 
 
 def of_contrast(

@@ -7,7 +7,7 @@ is the same for all, and stands here once. No estimator lives here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -76,6 +76,18 @@ def too_few_clusters(clusters: Ints | None) -> str | None:
     if clusters is None or clusters.max() + 1 >= MIN_CLUSTERS:
         return None
     return f"{clusters.max() + 1} clusters, fewer than {MIN_CLUSTERS}, cannot carry a clustered variance"
+
+
+def for_few_clusters(estimates: ArmEstimates, clusters: Ints | None) -> ArmEstimates:
+    """Return clustered estimates with their covariance times G/(G - 1) and t limits with G - 1 degrees of freedom.
+
+    G is the number of clusters; without clusters the estimates stay as they are. Source: Cameron & Miller 2015, Journal
+    of Human Resources 50:317, section VI.
+    """
+    if clusters is None or estimates.failure is not None:
+        return estimates
+    count = int(clusters.max()) + 1
+    return replace(estimates, covariance=estimates.covariance * count / (count - 1), df=float(count - 1))
 
 
 def flat_arms(outcome: Floats, codes: Ints, count: int) -> Floats:

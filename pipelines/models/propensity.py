@@ -19,6 +19,7 @@ from pipelines.models._arms import (
     Arms,
     arms_of,
     flat_arms,
+    for_few_clusters,
     on_log_scale,
     pair_differences,
     pair_ratios,
@@ -182,6 +183,7 @@ def effects(
     cluster: str | None = None,
     measure: str = "difference",
     level: float = 0.95,
+    few_clusters: bool = False,
 ) -> pl.DataFrame:
     """Differences (or ratios) between arms of the weighted mean outcome, with two variances.
 
@@ -190,8 +192,8 @@ def effects(
     `difference`, or `ratio` with limits on the log scale.
 
     Result: a row a variance (`weights fixed`, `weights estimated`) and ordered pair: variance, group, reference,
-    estimate, std_error (or log_std_error), ci_low, ci_high, p_value, df, subjects, status, reason. Without small-sample
-    correction; summed within `cluster` when given.
+    estimate, std_error (or log_std_error), ci_low, ci_high, p_value, df, subjects, status, reason. Summed within
+    `cluster` when given; without small-sample correction, unless `few_clusters` asks for G/(G - 1) and t limits.
     Sources: Lunceford & Davidian 2004, Stat Med 23:2937; Li, Thomas & Li 2019, Am J Epidemiol 188:250.
     """
     if measure not in ("difference", "ratio"):
@@ -199,7 +201,8 @@ def effects(
     if frame.height != len(propensity.arms.codes):
         raise ModelInputError("The frame must hold the rows on which the propensity was fitted, in the same order.")
     pieces = []
-    for variance, estimates in weighted_means(propensity, frame, outcome, weights, cluster).items():
+    for variance, plain in weighted_means(propensity, frame, outcome, weights, cluster).items():
+        estimates = for_few_clusters(plain, cluster_codes(frame, cluster)) if few_clusters else plain
         pairs = (
             pair_differences(estimates, level)
             if measure == "difference"

@@ -16,7 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipelines.models._arms import ArmEstimates, Arms, arms_of, pair_ratios, spread, too_few_clusters, too_few_rows
+from pipelines.models._arms import (
+    ArmEstimates,
+    Arms,
+    arms_of,
+    for_few_clusters,
+    pair_ratios,
+    spread,
+    too_few_clusters,
+    too_few_rows,
+)
 from pipelines.models._design import design_matrix
 from pipelines.models._frames import (
     Bools,
@@ -102,12 +111,13 @@ def weighted_time_speed(
     baseline_capped: str | None = None,
     level: float = 0.95,
     min_stops_per_arm: int = MIN_STOPS_PER_ARM,
+    few_clusters: bool = False,
 ) -> pl.DataFrame:
     """Ratios as `joint_time_speed`, weighted to the population of a propensity model, with two variances.
 
     `frame` holds the rows on which the propensity was fitted, in the same order. Rows whose `time` is null count for
     the propensity only. `weights` (say, for dropout) multiply the propensity's and are held fixed; the other arguments
-    are those of `joint_time_speed`.
+    are those of `joint_time_speed`. `few_clusters`: as `propensity.effects`.
 
     Result: a row a variance (`weights fixed`, `weights estimated`), measure and ordered pair: variance, then columns as
     `joint_time_speed`. A row's score is its estimating function; stacked with the propensity model's score it carries
@@ -140,7 +150,10 @@ def weighted_time_speed(
             rows[np.flatnonzero(walked)[found.rows]] = found.fit.scores
             moved = rows if name == "weights fixed" else propensity.stacked(rows / balancing[:, None])
             covariance = found.fit.sandwich(cluster_sums(moved, clusters))
-        measures = _ratios(found.measures(covariance), level)
+        estimates = found.measures(covariance)
+        if few_clusters:
+            estimates = [for_few_clusters(one, clusters) for one in estimates]
+        measures = _ratios(estimates, level)
         pieces.append(measures.select(pl.lit(name).alias("variance"), pl.all()))
     return pl.concat(pieces)
 

@@ -9,7 +9,7 @@ import pytest
 from pipelines.analyses.contrasts import with_primary
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.dropout import with_dropout_weights
-from pipelines.analyses.weighted_effects import score_differences, walking_ratios
+from pipelines.analyses.weighted_effects import BY_SITE, score_differences, walking_ratios
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.protocol import Protocol
 
@@ -107,15 +107,34 @@ def test_both_variances_stand_side_by_side(frames: dict[str, pl.DataFrame], one_
     assert estimated < fixed
 
 
+@pytest.mark.parametrize("sites", [9, 10])
+def test_limits_clustered_by_site_stand_beside_the_answer_where_sites_are_enough(
+    frames: dict[str, pl.DataFrame], one_covariate: Protocol, sites: int
+) -> None:
+    """Ten sites of ten patients; the study asks for ten, so nine have no such row."""
+    number = pl.int_range(pl.len()) % sites
+    placed = {name: f.with_columns(site_id=pl.format("s{}", number)) if f.height else f for name, f in frames.items()}
+    found = score_differences(placed, one_covariate).filter(population="overlap", strategy="treatment policy")
+    by_site = found.filter(variance=BY_SITE)
+    assert by_site.height == (1 if sites == 10 else 0)
+    if sites == 10:
+        plain = found.filter(variance="weights estimated").row(0, named=True)
+        row = by_site.row(0, named=True)
+        assert row["estimate"] == plain["estimate"]
+        # t limits with nine degrees of freedom: 2.262157 standard errors (tables of Student's t)
+        assert (row["ci_high"] - row["estimate"]) / row["std_error"] == pytest.approx(2.262157, rel=1e-6)
+        assert row["std_error"] != plain["std_error"]
+
+
 def test_walking_is_primary_with_its_weights_estimated(tables: Mapping[str, pl.DataFrame], protocol: Protocol) -> None:
     contrasts = [c.model_dump() for c in protocol.contrasts if c.name == "mild_vs_esi"]
     asked = [{"outcome": "spwt", "window": "12m"}]
     one = protocol.with_overrides({"contrasts": contrasts, "primary.outcomes": asked, "primary.secondary_outcomes": []})
     found = walking_ratios(tables, one).filter(window="12m", strategy="treatment policy")
-    assert found["variance"].to_list() == ["weights fixed"] * 3 + ["weights estimated"] * 3
+    assert found["variance"].to_list() == ["weights fixed"] * 3 + ["weights estimated"] * 3 + [BY_SITE] * 3
     assert set(found["status"]) == {"estimable"}
-    fixed, estimated = (found.filter(variance=v)["log_std_error"].to_list() for v in found["variance"].unique())
-    assert fixed != estimated
+    errors = [tuple(found.filter(variance=v)["log_std_error"]) for v in found["variance"].unique()]
+    assert len(set(errors)) == 3
     named = found.with_columns(measure=pl.format("{} ratio", "measure"), population=pl.lit("overlap"))
     primary = with_primary(named, one).filter("is_primary")
     assert primary.select("measure", "variance").rows() == [("distance ratio", "weights estimated")]

@@ -65,6 +65,20 @@ def test_both_standard_errors_match_stacked_equations_in_r(
         assert ratio["log_std_error"] == pytest.approx(expected["log_stacked"], rel=1e-6)
 
 
+def test_limits_of_few_clusters_are_those_of_r_scaled(cohort: pl.DataFrame, from_r: dict) -> None:
+    """R's stacked equations summed by site, times G / (G - 1), with R's qt(0.975, 19) = 2.093024 for the 20 sites."""
+    assert cohort["site"].n_unique() == 20
+    fit = propensity.weights(cohort, "arm", COVARIATES)
+    rows = propensity.effects(fit, cohort, "pain1", cluster="site", few_clusters=True)
+    for pair, (group, reference) in PAIRS.items():
+        expected = from_r["pain1"]["overlap"][pair]
+        error = expected["clustered"] * (20 / 19) ** 0.5
+        row = rows.filter(variance="weights estimated", group=group, reference=reference).row(0, named=True)
+        assert row["std_error"] == pytest.approx(error, rel=1e-6)
+        assert row["ci_high"] == pytest.approx(expected["estimate"] + 2.093024 * error, rel=1e-6)
+        assert row["df"] == 19
+
+
 def test_balance_matches_r(cohort: pl.DataFrame, from_r: dict) -> None:
     fit = propensity.weights(cohort, "arm", COVARIATES)
     rows = propensity.balance(cohort.with_columns(fit.weights), "arm", COVARIATES, "weight")

@@ -92,6 +92,7 @@ _SHORT = {
     "propensity weighting": "weighting",
     "propensity weighting, clustered by site": "weighting, by site",
     "propensity-weighted joint model": "weighted joint model",
+    "propensity-weighted joint model, clustered by site": "weighted joint model, by site",
     "MMRM, propensity-weighted": "weighted MMRM",
     "likelihood, missing at random": "likelihood",
     "multiple imputation": "imputation",

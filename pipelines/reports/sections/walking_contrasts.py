@@ -76,7 +76,7 @@ def _row(
 ) -> Row:
     mine = frame.filter(
         (pl.col("contrast") == contrast.name)
-        & (pl.col("variance") != "weights fixed")
+        & ~pl.col("variance").is_in(["weights fixed", "weights estimated, clustered by site"])
         & (pl.col("strategy").fill_null("treatment policy") == "treatment policy")
     )
     adjusted = [_cell(study, mine, instrument, window, contrast, measure, False) for measure in measures]
