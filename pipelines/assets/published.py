@@ -68,7 +68,7 @@ def _snapshot(inputs: Inputs) -> dg.AssetsDefinition:
             return
         with plain_errors("publishing the snapshot"):
             _require_whole(study, inputs)
-            digest = _keep_receipt(study)
+            digest = _keep_receipt(study, inputs)
             path = publish(study.warehouse, study.home, study.release.name, study.protocol.name)
         yield dg.MaterializeResult(
             metadata={
@@ -103,13 +103,13 @@ def _report() -> dg.AssetsDefinition:
     return committee_report
 
 
-def _keep_receipt(study: Study) -> str:
+def _keep_receipt(study: Study, inputs: Inputs) -> str:
     """Note in the working file what the run read and made; returns the receipt's digest."""
     protocol = {"name": study.protocol.name, "version": study.protocol.version, "hash": study.protocol.hash}
     files = study.warehouse.read("quality.input_files").to_dicts()
     release = study.warehouse.read("raw.release")
     manifest = {"table_name": "", "file": "manifest.toml", "sha256": release["manifest_sha256"].item()}
-    run = run_receipt(study.warehouse, study.release.name, protocol, [manifest, *files], code_version())
+    run = run_receipt(study.warehouse, study.release.name, protocol, [manifest, *files], code_version(), inputs)
     return keep_receipt(study.warehouse, run)
 
 

@@ -140,7 +140,11 @@ def _kept(before: Warehouse, after: Warehouse, rules: ReleaseChanges) -> pl.Data
         ("patients gone", *_gone(patients), rules.gone_fraction),
         ("patients told otherwise", *_told_otherwise(patients, _ENROLMENT_FACTS), rules.told_otherwise_fraction),
         ("treatments gone", *_gone(treatments), rules.gone_fraction),
-        ("treatments told otherwise", *_told_otherwise(treatments, ("day", "tier")), rules.told_otherwise_fraction),
+        (
+            "treatments told otherwise",
+            *_told_otherwise(treatments, ("patient_id", "day", "tier")),
+            rules.told_otherwise_fraction,
+        ),
     ]
     is_comparable = bool(patients["is_after"].any())
     rows = [_share_row(name, count, of, limit, is_comparable) for name, count, of, limit in shares]

@@ -66,6 +66,7 @@ def run_receipt(
     protocol: Mapping[str, str],
     inputs: Sequence[Mapping[str, Any]],
     code: Mapping[str, Any],
+    made_from: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """What a run made and from what, without any value of the data.
 
@@ -75,7 +76,9 @@ def run_receipt(
         protocol: name, version and hash of the effective protocol.
         inputs: a mapping for each file that was read: table, file, sha256.
         code: the code's version and hash, the lock's hash and the libraries' versions.
+        made_from: every table of the flow with the tables it is made from.
     """
+    tables = tables_of(warehouse)
     return {
         "release": release,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,7 +88,8 @@ def run_receipt(
         "ingest": warehouse.read("quality.ingest_counts").to_dicts(),
         "checks": _verdicts(warehouse),
         "seconds": _seconds(warehouse),
-        "tables": tables_of(warehouse),
+        "stages": _stages(tables, made_from),
+        "tables": tables,
     }
 
 
@@ -184,6 +188,23 @@ def _verdicts(warehouse: Warehouse) -> dict[str, str]:
 def _seconds(warehouse: Warehouse) -> dict[str, float]:
     made = warehouse.read("quality.materializations").sort("position")
     return {name: round(seconds, 3) for name, seconds in made.select("table_name", "seconds").iter_rows()}
+
+
+def _stages(
+    tables: Mapping[str, Mapping[str, Any]], made_from: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, int]]:
+    """Rows that go into each stage, from the tables of others that it reads, and rows that come out of it."""
+    stages: dict[str, dict[str, int]] = {}
+    for stage in dict.fromkeys(_stage(name) for name in tables):
+        made = [name for name in tables if _stage(name) == stage]
+        read = {source for name in made for source in made_from.get(name, ()) if _stage(source) != stage}
+        rows = {"rows_in": sum(tables[name]["rows"] for name in read if name in tables)}
+        stages[stage] = {"tables": len(made), **rows, "rows_out": sum(tables[name]["rows"] for name in made)}
+    return stages
+
+
+def _stage(table: str) -> str:
+    return table.partition(".")[0]
 
 
 def _page_hashes(folder: Path) -> dict[str, str]:

@@ -32,15 +32,20 @@ def _release(
     quarantined: int = 0,
     version: str = "1.0.0",
     tier: str = "mild",
+    moved: int = 0,
 ) -> Warehouse:
-    """A release of the tables that are compared, with one treatment a patient, in memory."""
+    """A release of the tables that are compared, with one treatment a patient, in memory.
+
+    The first `moved` treatments are those of the patient before, the first that of the last of these.
+    """
     people = pl.DataFrame(PATIENTS) if patients is None else patients
     ids = people["patient_id"]
     warehouse = Warehouse()
     warehouse.write("raw.patients", people)
     warehouse.write("protocol.study", pl.DataFrame({"version": [version], "protocol_hash": [protocol.hash]}))
     warehouse.write("outcomes.episodes", pl.DataFrame({"patient_id": ids, "tier": tier, "is_index": True}))
-    given = pl.DataFrame({"treatment_id": "t" + ids, "patient_id": ids, "day": 0, "tier": tier})
+    owners = pl.concat([ids[moved - 1 : moved], ids[: max(moved - 1, 0)], ids[moved:]])
+    given = pl.DataFrame({"treatment_id": "t" + ids, "patient_id": owners, "day": 0, "tier": tier})
     warehouse.write("staging.treatments", given)
     warehouse.write("staging.assessments", pl.DataFrame({"patient_id": ids, "instrument": "nrs_leg"}))
     warehouse.write("staging.events", pl.DataFrame({"patient_id": ids[:5], "event": ["death"] * 5}))
@@ -128,6 +133,12 @@ def test_treatments_of_another_tier_are_told_otherwise(protocol: Protocol) -> No
     assert found["treatments told otherwise", ""]["change"] == 1.0
     assert found["patients", "esi"]["note"] == "not in the release compared with"
     assert {("patients", "esi"), ("patients", "mild")} <= _beyond(found)
+
+
+def test_treatments_of_another_patient_are_told_otherwise(protocol: Protocol) -> None:
+    found = _found(_release(protocol), _release(protocol, moved=3), protocol)
+    assert found["treatments told otherwise", ""]["value_after"] == 3
+    assert _beyond(found) == {("treatments told otherwise", "")}
 
 
 def test_releases_without_a_common_pseudonym_cannot_be_compared_patient_by_patient(protocol: Protocol) -> None:

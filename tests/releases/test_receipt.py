@@ -20,6 +20,7 @@ from pipelines.warehouse import Warehouse, open_warehouse
 
 PROTOCOL = {"name": "ladder", "version": "1", "hash": "b" * 64}
 INPUTS = [{"table_name": "patients", "file": "patients.csv", "sha256": "c" * 64}]
+MADE_FROM = {"results.answer": ("quality.checks", "quality.ingest_counts", "results.other")}
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def _run(home: Home, value: int) -> Path:
         warehouse.write("quality.checks", pl.DataFrame({"check_name": ["grain"], "verdict": ["passed"]}))
         made = pl.DataFrame({"position": [1], "table_name": ["results.answer"], "seconds": [0.5]})
         warehouse.write("quality.materializations", made)
-        keep_receipt(warehouse, run_receipt(warehouse, "spring", PROTOCOL, INPUTS, {"version": "1"}))
+        keep_receipt(warehouse, run_receipt(warehouse, "spring", PROTOCOL, INPUTS, {"version": "1"}, MADE_FROM))
         publish(warehouse, home, "spring", "ladder")
     page = home.report_folder("spring", "ladder") / "report.html"
     write_whole(page, f"<p>{value}</p>".encode())
@@ -64,6 +65,7 @@ def test_a_receipt_names_inputs_protocol_tables_checks_and_durations(home: Home,
     assert run["seconds"] == {"results.answer": 0.5}
     assert run["ingest"] == [{"table_name": "patients", "rows_read": 20}]
     assert run["tables"]["results.answer"]["rows"] == 2
+    assert run["stages"]["results"] == {"tables": 1, "rows_in": 1 + 1, "rows_out": 2}
 
 
 def test_the_content_hash_is_that_of_columns_and_sorted_row_hashes() -> None:
