@@ -1,7 +1,8 @@
 """Dagster's instance under the home folder: made once, its settings ours, releases kept in step with the register.
 
 Settings: no telemetry and no invitation to sign up for news; no capture of what steps print, since libraries print
-values; nothing on the console but our own lines; one run at a time. Running a job is in `runner.py`.
+values; nothing on the console but our own lines; one run at a time (`instance_files.py`). Running a job is in
+`runner.py`.
 """
 
 import io
@@ -19,42 +20,10 @@ from dagster._core.instance import types as event_notes
 from sqlalchemy import event
 
 from pipelines.assets.errors import StageError
+from pipelines.assets.instance_files import WORKSPACE_FILE, write_files
 from pipelines.assets.parts import RELEASES
 from pipelines.releases import Home, Register
-from pipelines.releases.home import write_whole
 from pipelines.releases.locks import hold
-
-LOCATION = "lss"
-MODULE = "pipelines.definitions"
-
-_OURS = "# Written by lss at every start; remove this line to keep changes of your own.\n"
-_SETTINGS = f"""\
-{_OURS}telemetry:
-  enabled: false
-nux:
-  enabled: false
-python_logs:
-  python_log_level: CRITICAL
-compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
-concurrency:
-  runs:
-    max_concurrent_runs: 1
-run_retries:
-  enabled: true
-  max_retries: 0  # runs that nobody watches carry a tag that allows some
-  retry_on_asset_or_op_failure: false
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 300
-"""
-_WORKSPACE = f"""\
-{_OURS}load_from:
-  - python_module:
-      module_name: {MODULE}
-      location_name: {LOCATION}
-"""
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:
@@ -64,7 +33,7 @@ def open_instance(home: Home) -> dg.DagsterInstance:
     """
     folder = home.dagster
     with hold(home.lock_file("instance")):
-        _write_settings(folder)
+        write_files(folder)
         instance = dg.DagsterInstance.from_config(str(folder))
         _share_releases(instance, home)
     return instance
@@ -87,7 +56,7 @@ def history_errors(home: Home) -> Iterator[None]:
 
 def workspace_file(home: Home) -> Path:
     """The file that tells `dagster` which module to load."""
-    return home.dagster / "workspace.yaml"
+    return home.dagster / WORKSPACE_FILE
 
 
 def sync_less_often() -> None:
@@ -112,14 +81,6 @@ def _keep_open(connection: Any, _record: object) -> None:
     if path and is_write_ahead and path not in _kept:
         _kept[path] = sqlite3.connect(path, check_same_thread=False)
         _kept[path].execute("SELECT count(*) FROM sqlite_master").fetchall()
-
-
-def _write_settings(folder: Path) -> None:
-    for name, text in (("dagster.yaml", _SETTINGS), ("workspace.yaml", _WORKSPACE)):
-        path = folder / name
-        kept = path.read_text(encoding="utf-8") if path.exists() else _OURS
-        if kept.startswith(_OURS) and kept != text:
-            write_whole(path, text.encode())
 
 
 def _share_releases(instance: dg.DagsterInstance, home: Home) -> None:

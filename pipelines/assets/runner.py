@@ -17,7 +17,8 @@ from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from pipelines.assets.alive import alive
-from pipelines.assets.instance import LOCATION, history_errors, open_instance, sync_less_often
+from pipelines.assets.instance import history_errors, open_instance, sync_less_often
+from pipelines.assets.instance_files import LOCATION
 from pipelines.assets.parts import STAGE_TAG
 from pipelines.assets.published import REPORT
 from pipelines.assets.study import STUDY

@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from pipelines.assets.alive import fail_all_dead_runs
 from pipelines.assets.errors import StageError
-from pipelines.assets.instance import LOCATION, open_instance, workspace_file
+from pipelines.assets.instance import open_instance, workspace_file
+from pipelines.assets.instance_files import LOCATION
 from pipelines.assets.jobs import JOB
 from pipelines.releases import Home
 from pipelines.releases.home import HOME_VARIABLE
