@@ -33,7 +33,7 @@ def changes_asset(checks: Sequence[SqlCheck]) -> dg.AssetsDefinition:
     """`quality.changes`, with the check that every change is as expected or explained."""
     described = TableAsset(
         CHANGES,
-        "**What changed against the release before**\n\nPatients, treatments, answers, outcomes by tier and headline "
+        "What changed against the release before.\n\nPatients, treatments, answers, outcomes by tier and headline "
         "estimates, each held against the protocol's tolerance. No row for the first release of a home.",
         inputs=CHANGES_READ,
         meanings=COLUMNS,

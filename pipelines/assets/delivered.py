@@ -15,9 +15,9 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 from pipelines.assets.errors import plain_errors
 from pipelines.assets.jobs import DATA_QUALITY, DATA_QUALITY_DELIVERY, DELIVERY, MONTHLY, QUARTERLY, later
 from pipelines.assets.parts import RELEASES, STAGE_TAG
-from pipelines.assets.published import REPORT, SNAPSHOT
+from pipelines.assets.published import SNAPSHOT
 from pipelines.assets.report_files import COMMITTEE_REPORT, DATA_QUALITY_REPORT, deliver, write_data_quality
-from pipelines.assets.study import STUDY, Study
+from pipelines.assets.study import REPORT, STUDY, Study
 from pipelines.releases import Home
 from pipelines.releases.delivery import Notice, send_notice
 from pipelines.releases.settings import Settings, load_settings

@@ -40,7 +40,7 @@ def _sql_asset(
 def _description(table: SqlTable) -> str:
     return "\n\n".join(
         (
-            f"**{table.title}**",
+            f"{table.title}.",
             f"One row for each: {', '.join(f'`{column}`' for column in table.grain)}",
             table.rule,
             f"Source: {table.source}",

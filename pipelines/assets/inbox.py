@@ -20,11 +20,11 @@ from pipelines.assets.alive import fail_all_dead_runs
 from pipelines.assets.errors import plain_errors
 from pipelines.assets.jobs import AUTOMATIC
 from pipelines.assets.parts import RELEASES
-from pipelines.ingest import ReleaseRefused
+from pipelines.ingest import ReleaseRefused, check_release
 from pipelines.ingest.arrival import StillArriving, arrived, fingerprint
 from pipelines.ingest.manifest import Manifest, load_manifest
 from pipelines.protocol import load_protocol
-from pipelines.releases import Home, NameTaken, Register
+from pipelines.releases import Home, NameTaken, Register, Release
 from pipelines.releases.delivery import Notice, send_notice
 from pipelines.releases.register import registered
 from pipelines.releases.settings import Settings, load_settings
@@ -43,6 +43,7 @@ class Seen:
     is_whole: bool = False
     is_requested: bool = False
     said: str = ""
+    read_at: float = 0.0  # when its database was read, which is not done at every look
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Look:
 
     def _of(self, folder: Path) -> Wanted | None:
         seen = self._looked_at(folder)
-        if seen is None:
+        if seen is None or self._was_just_read(seen):
             return None
         try:
             manifest = load_manifest(folder) if seen.is_whole else arrived(folder)
@@ -121,7 +122,7 @@ class Look:
             advice = "Its name stands for other content here; give the new extract another name in its manifest."
             self._say(folder, seen, f"is refused: {taken}", advice)
         except ReleaseRefused as refused:
-            advice = "Its manifest cannot be used; lss check says why. Correct it in the inbox."
+            advice = "It cannot be used as it is; lss check says why. Correct it in the inbox."
             self._say(folder, seen, f"is refused: {refused}", advice)
         return None
 
@@ -139,11 +140,15 @@ class Look:
         self._say(folder, self.seen[folder.name], "waits: it is looked into once it stays as it is")
         return None
 
+    def _was_just_read(self, seen: Seen) -> bool:
+        """Whether the release's database was read within the hour and could not be taken."""
+        return not seen.is_requested and self.now - seen.read_at < PATIENCE_S
+
     def _take(self, folder: Path, manifest: Manifest, seen: Seen) -> Wanted | None:
         """Register a whole release, unless it was published or asked for before."""
-        name, sha256 = manifest.release, manifest.manifest_sha256
+        name = manifest.release
         known = Register(self.home).releases().get(name)
-        if known and known.manifest_sha256 == sha256 and self.home.snapshot_file(name, known.protocol).exists():
+        if known and _is_of(known, folder, manifest) and self.home.snapshot_file(name, known.protocol).exists():
             self._say(folder, seen, "is published; nothing is to be done")
             return None
         if seen.is_requested:
@@ -151,6 +156,11 @@ class Look:
             return None
         file = Path(self.settings.inbox.protocol) if self.settings.inbox.protocol else None
         protocol = load_protocol(file or default_protocol_file())
+        if manifest.is_hashed_whole:
+            sha256 = manifest.manifest_sha256
+        else:  # a database is read now, so that the run notices if it has changed until then
+            seen.read_at = self.now
+            sha256 = check_release(folder, protocol).content_sha256
         Register(self.home).add(registered(name, folder, sha256, protocol.name, file))
         seen.is_requested = True
         self._say(folder, seen, "is taken")
@@ -165,6 +175,13 @@ class Look:
                 logging.getLogger("lss").warning(seen.said)
             key = f"inbox {folder.name} {seen.fingerprint}"
             send_notice(self.home, self.settings, Notice(key, name.replace(" ", "-"), "the inbox", advice))
+
+
+def _is_of(known: Release, folder: Path, manifest: Manifest) -> bool:
+    """Whether a registered release is of this folder's content, as far as can be told without reading a database."""
+    if manifest.is_hashed_whole:
+        return known.manifest_sha256 == manifest.manifest_sha256
+    return known.folder == str(folder.absolute())
 
 
 def _request(one: Wanted) -> dg.RunRequest:

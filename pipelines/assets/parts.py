@@ -16,6 +16,7 @@ from pipelines.assets.study import STUDY, Study
 from pipelines.derive import SqlCheck, Verdict, run_check
 
 STAGE_TAG = "lss/stage"  # tells of a step which stage of the flow it belongs to
+PICTURES = "figures and tables"  # the key under which a page shows what the report shows of its table
 RELEASES = dg.DynamicPartitionsDefinition(name="releases")
 
 Columns = Mapping[str, str]
@@ -84,11 +85,12 @@ class TableAsset:
 
 @dataclass(frozen=True)
 class Made:
-    """A table that was just made, with its rows and the seconds it took."""
+    """A table that was just made, with its rows, the seconds it took, and what else its page shall show."""
 
     name: str
     rows: int
     seconds: float
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 Maker = Callable[[Study], Iterable[Made]]
@@ -157,7 +159,9 @@ def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult
             "dagster/row_count": made.rows,
             "seconds": round(made.seconds, 3),
             "protocol_hash": study.protocol.hash,
+            **({"published": "no: keys of the protocol were changed for this run"} if study.is_overridden else {}),
             "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings),
+            **made.shown,
         },
         check_results=checked(study, table.checks) if table.checks else [],
     )

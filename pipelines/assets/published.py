@@ -11,17 +11,16 @@ import dagster as dg
 from dagster import AssetExecutionContext
 
 from pipelines.assets.errors import BlockingCheckFailed, StageError, plain_errors
-from pipelines.assets.parts import RELEASES, STAGE_TAG, Made, TableAsset, asset_key, step_name, tables_step
+from pipelines.assets.parts import PICTURES, RELEASES, STAGE_TAG, Made, TableAsset, asset_key, step_name, tables_step
 from pipelines.assets.records import CHECKS, outdated
-from pipelines.assets.report_files import figure_words, write_report
-from pipelines.assets.study import STUDY, Study
+from pipelines.assets.report_files import kept_pictures, write_report
+from pipelines.assets.study import REPORT, STUDY, Study
 from pipelines.releases.diff import CHANGES
 from pipelines.releases.publish import publish
 from pipelines.releases.receipt import keep_receipt, run_receipt
 from pipelines.resources import code_version
 
 SNAPSHOT = dg.AssetKey(["reports", "snapshot"])
-REPORT = dg.AssetKey(["reports", "committee_report"])
 
 Inputs = Mapping[str, tuple[str, ...]]
 
@@ -34,7 +33,7 @@ def published_assets(inputs: Inputs) -> list[dg.AssetsDefinition]:
 def _gate(inputs: Inputs) -> dg.AssetsDefinition:
     checked = TableAsset(
         CHECKS,
-        "**Every check and its verdict**\n\nOne row for each check: error, not applicable, failed or passed. "
+        "Every check and its verdict.\n\nOne row for each check: error, not applicable, failed or passed. "
         "A blocking one that did not pass stops publishing.",
         inputs=_ends({name: read for name, read in inputs.items() if not _is_late(name)}),
         kinds=("duckdb",),
@@ -93,12 +92,19 @@ def _report() -> dg.AssetsDefinition:
         op_tags={STAGE_TAG: "reports"},
     )
     def committee_report(context: AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        from pipelines.reports.pictures import FIRST_PAGE  # drawing libraries load when something is drawn
+
         study: Study = getattr(context.resources, STUDY)
         with plain_errors("rendering the report"):
             paths = write_report(study.home, study.release.name, study.protocol.name)
-            figure = figure_words(study.home, study.release.name, study.protocol.name)
+            pictures = kept_pictures(study.home, study.release.name, study.protocol.name)
         metadata: dict[str, Any] = {name: dg.MetadataValue.path(str(path)) for name, path in paths.items()}
-        return dg.MaterializeResult(metadata=metadata | ({"figure": dg.MetadataValue.md(figure)} if figure else {}))
+        if front := pictures.pop(FIRST_PAGE, ""):
+            metadata[PICTURES] = dg.MetadataValue.md(front)
+        for table, words in pictures.items():  # each goes to the page of the table that it shows
+            shown: dict[str, Any] = {PICTURES: dg.MetadataValue.md(words), "protocol_hash": study.protocol.hash}
+            context.log_event(dg.AssetObservation(asset_key(table), partition=study.release.name, metadata=shown))
+        return dg.MaterializeResult(metadata=metadata | {"protocol_hash": study.protocol.hash})
 
     return committee_report
 

@@ -1,6 +1,6 @@
 """The files of reports, from a published snapshot, and their delivery; without Dagster: commands start at once."""
 
-import base64
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,10 +21,12 @@ from pipelines.resources import code_version
 from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from pipelines.protocol import Protocol
     from pipelines.reports import Document, Study
     from pipelines.reports.suppression import Decisions
+    from pipelines.reports.tables import Read
 
-FIGURE_FILE = "figure.svg"
+PICTURES_FILE = "pictures.json"
 SITE_FOLDER = "sites"
 COMMITTEE_REPORT = "committee report"
 DATA_QUALITY_REPORT = "report on data quality"
@@ -48,27 +50,33 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     write_whole(paths["html"].parent / PRINTED_FILE, printed(study.gate.decisions))
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
-    _keep_figure(paths["html"].parent / FIGURE_FILE, document)
+    _keep_pictures(paths["html"].parent / PICTURES_FILE, document)
     write_receipt(home, release, protocol)
     return paths
 
 
-def _keep_figure(path: Path, document: "Document") -> None:
-    """Keep the first page's figure beside the report, where the UI finds it; it has passed the report's own gate."""
-    figure = document.summary.figure
-    if figure is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_whole(path, figure.panels[0].svg.encode())
+def _keep_pictures(path: Path, document: "Document") -> None:
+    """Keep the report's figures and tables by the table they show, where the UI finds them; they passed its gate."""
+    from pipelines.reports.pictures import pictures_of
+
+    write_whole(path, json.dumps(pictures_of(document)).encode())
 
 
-def figure_words(home: Home, release: str, protocol: str) -> str:
-    """The first page's figure as Markdown that holds the drawing itself; empty where there is none."""
-    path = home.report_folder(release, protocol) / FIGURE_FILE
+def kept_pictures(home: Home, release: str, protocol: str) -> dict[str, str]:
+    """By table what the release's report shows of it, as Markdown that holds the drawings; empty where none is kept."""
+    path = home.report_folder(release, protocol) / PICTURES_FILE
     if not path.exists():
-        return ""
-    drawing = base64.b64encode(path.read_bytes()).decode()
-    return f"![First page's figure of the committee report](data:image/svg+xml;base64,{drawing})"
+        return {}
+    kept: dict[str, str] = json.loads(path.read_bytes())
+    return kept
+
+
+def table_pictures(home: Home, release: str, protocol: "Protocol", read: "Read", table: str) -> str:
+    """What a report of these tables would show of one of them, behind the gate that the report would have."""
+    from pipelines.reports import Study
+    from pipelines.reports.pictures import pictures_of_table
+
+    return pictures_of_table(Study(read, protocol, _decisions_before(home, release, protocol.name)), table)
 
 
 def _sites_reported(study: "Study") -> list[str]:

@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from pipelines.analyses import Analysis
-from pipelines.assets.parts import Made, TableAsset, step_name, tables_step
+from pipelines.assets.errors import StageError, plain_errors
+from pipelines.assets.parts import PICTURES, Made, TableAsset, step_name, tables_step
+from pipelines.assets.report_files import table_pictures
 from pipelines.assets.study import Study
 
 _STAMP = {
@@ -24,7 +27,7 @@ def result_assets(analyses: Mapping[str, Analysis]) -> list[dg.AssetsDefinition]
 def _result_asset(table: str, entry: Analysis) -> dg.AssetsDefinition:
     described = TableAsset(
         table,
-        f"**{entry.title}**\n\n{entry.method}",
+        f"{entry.title}.\n\n{entry.method}",
         inputs=entry.inputs,
         meanings=_STAMP | dict(entry.columns),
         kinds=("python", "duckdb"),
@@ -35,6 +38,17 @@ def _result_asset(table: str, entry: Analysis) -> dg.AssetsDefinition:
         frame = entry.run({name: study.warehouse.read(name) for name in entry.inputs}, study.protocol)
         stamp = (pl.lit(study.release.name).alias("release"), pl.lit(study.protocol.hash).alias("protocol_hash"))
         rows = study.warehouse.write(table, frame.select(*stamp, pl.all()))
-        yield Made(table, rows, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        yield Made(table, rows, seconds, {} if study.makes_report else _shown(study, table))
 
     return tables_step(step_name(table), [described], make)
+
+
+def _shown(study: Study, table: str) -> dict[str, Any]:
+    """What a report would show of the table, when this run makes none; a failure to draw it loses no result."""
+    try:
+        with plain_errors("drawing"):
+            words = table_pictures(study.home, study.release.name, study.protocol, study.warehouse.read, table)
+    except StageError as error:
+        words = f"Nothing is drawn: {error}"
+    return {PICTURES: dg.MetadataValue.md(words)} if words else {}

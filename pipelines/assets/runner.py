@@ -20,8 +20,7 @@ from pipelines.assets.alive import alive
 from pipelines.assets.instance import history_errors, open_instance, sync_less_often
 from pipelines.assets.instance_files import LOCATION
 from pipelines.assets.parts import STAGE_TAG
-from pipelines.assets.published import REPORT
-from pipelines.assets.study import STUDY
+from pipelines.assets.study import REPORT, STUDY
 from pipelines.releases import Home
 
 REPOSITORY_TAG = ".dagster/repository"  # with it the run stands on the job's own page

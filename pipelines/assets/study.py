@@ -27,6 +27,7 @@ from pipelines.resources import default_protocol_file
 from pipelines.warehouse import Warehouse, WarehouseError
 
 STUDY = "study"  # the resource's key
+REPORT = dg.AssetKey(["reports", "committee_report"])
 
 _CONFIG = {
     "protocol_file": dg.Field(
@@ -50,12 +51,17 @@ _CONFIG = {
 
 @dataclass(frozen=True)
 class Study:
-    """What a run works on. `is_overridden` says that keys of the protocol were changed for this run alone."""
+    """What a run works on.
+
+    `is_overridden` says that keys of the protocol were changed for this run alone, `makes_report` that the report is
+    made in this run too, so that it shows what was found.
+    """
 
     home: Home
     release: Release
     protocol: Protocol
     is_overridden: bool
+    makes_report: bool
     warehouse: Warehouse
 
 
@@ -87,7 +93,11 @@ def _open_study(home: Home, instance: DagsterInstance, run: DagsterRun, config: 
             warehouse = stack.enter_context(_open_working_file(home.working_file(release.name, protocol.name)))
             prepare_records(warehouse)
             use_protocol(warehouse, protocol)
-        yield Study(home, release, protocol, protocol != official, warehouse)
+        yield Study(home, release, protocol, protocol != official, _makes_report(run), warehouse)
+
+
+def _makes_report(run: DagsterRun) -> bool:
+    return run.asset_selection is None or REPORT in run.asset_selection
 
 
 def effective_protocol(release: Release, protocol_file: str, analysis_set: str) -> Protocol:

@@ -161,6 +161,11 @@ class Manifest(Part):
         """The hash of the manifest file, and so of everything that it names."""
         return self._file_sha256
 
+    @property
+    def is_hashed_whole(self) -> bool:
+        """Whether its hashes cover everything that is read; what stands in a database server they cannot."""
+        return not self.omop.get("connection_env")
+
     def table(self, name: str) -> TableFiles:
         """The files of one table."""
         return self.tables[name]

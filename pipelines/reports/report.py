@@ -75,7 +75,7 @@ def build_report(read: Read, protocol: Protocol, before: Decisions | None = None
 def report_of(study: Study) -> Document:
     """The report of a study whose gate is set."""
     protocol = study.protocol
-    sections = numbered(tuple(part(study) for part in _PARTS))
+    sections = sections_of(study)
     release = study.release_fact("release") or "unnamed"
     return Document(
         title=protocol.title,
@@ -88,6 +88,11 @@ def report_of(study: Study) -> Document:
         notice=NOTICE,
         keywords=(protocol.condition, "registry", "quality"),
     )
+
+
+def sections_of(study: Study) -> tuple[Section, ...]:
+    """The report's sections behind its first page, with their exhibits numbered."""
+    return numbered(tuple(part(study) for part in _PARTS))
 
 
 def stamp(study: Study, release: str) -> Facts:

@@ -2,17 +2,26 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
+import omop_example
 import pytest
+import redcap_example
 
+from pipelines.assets import inbox
 from pipelines.assets.inbox import PATIENCE_S, Look, Seen, Wanted
 from pipelines.definitions import build_defs
+from pipelines.ingest import check_release
 from pipelines.ingest.manifest import load_manifest
+from pipelines.protocol import load_protocol
 from pipelines.releases import Home, Register
 from pipelines.releases.settings import Settings
+from pipelines.resources import default_protocol_file
 
+PROTOCOL = load_protocol(default_protocol_file())
 NOW = 1_000_000.0
 
 
@@ -152,6 +161,42 @@ def test_a_manifest_that_cannot_be_used_is_refused(home: Home, dropped: Path) ->
     (dropped / "manifest.toml").write_text("release = ")
     _, look = _looks(home)
     assert look.words.startswith("autumn is refused: manifest.toml is not valid TOML")
+
+
+@pytest.mark.parametrize("write", [omop_example.as_csv, omop_example.as_duckdb, redcap_example.write_some])
+def test_releases_of_other_systems_are_taken_too(home: Home, write: Callable[[Path], Path]) -> None:
+    folder = write(home.path / "inbox" / "extract")
+    found, look = _looks(home, 3)
+    manifest = load_manifest(folder)
+    assert found == [[], [Wanted(manifest.release, manifest.manifest_sha256)], []]
+    assert Register(home).find(manifest.release).manifest_sha256 == check_release(folder, PROTOCOL).content_sha256
+    data = next(path for path in folder.iterdir() if path.suffix in (".csv", ".duckdb"))
+    data.write_bytes(data.read_bytes()[:-1])
+    _, look = _looks(home)
+    assert f"extract waits: {data.name} is not whole yet" in look.words
+
+
+def test_a_database_that_cannot_be_reached_is_told_and_asked_again_after_an_hour(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMOP_CONNECTION", raising=False)
+    folder = home.path / "inbox" / "extract"
+    folder.mkdir()
+    omop_example.manifest(folder, "5.4", {}, connection_env="OMOP_CONNECTION", schema="public")
+    found, look = _looks(home, 3)
+    assert found == [[], [], []]
+    sentence = (
+        "extract is refused: the environment variable OMOP_CONNECTION is not set; put the database's connection there."
+    )
+    assert look.words == sentence
+    assert look.seen["extract"].read_at == NOW
+    monkeypatch.setattr(inbox, "check_release", lambda *_: SimpleNamespace(content_sha256="c" * 64))
+    assert _look(home, look.seen, NOW + 60)[0] == []  # not read at every look
+    wanted, look = _look(home, look.seen, NOW + PATIENCE_S)
+    assert [one.release for one in wanted] == ["omop-example"]
+    assert Register(home).find("omop-example").manifest_sha256 == "c" * 64
+    wanted, look = _look(home, look.seen, NOW + 2 * PATIENCE_S)
+    assert (wanted, look.words) == ([], "extract was taken; see the run of release omop-example.")
 
 
 def test_a_name_that_is_not_plain_is_not_repeated(home: Home, dropped: Path) -> None:

@@ -146,6 +146,11 @@ def write(folder: Path, flat: pl.DataFrame, mapping: str = MAPPING, mode: str = 
     return folder
 
 
+def write_some(folder: Path) -> Path:
+    """Twenty patients as a release folder."""
+    return write(folder, export(native_tables(20)))
+
+
 def _row(record: str, event: str, instrument: str | None = None, instance: int | None = None) -> dict[str, str | None]:
     number = None if instance is None else str(instance)
     return {

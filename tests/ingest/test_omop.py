@@ -8,13 +8,18 @@ from pathlib import Path
 import omop_example as example
 import polars as pl
 import pytest
+from adbc_driver_postgresql import dbapi
 from omop_records_example import Cdm
 from polars.testing import assert_frame_equal
 
+from pipelines.assets.inbox import Look
 from pipelines.ingest import ReleaseRefused, check_release, read_release
 from pipelines.ingest.manifest import load_manifest
 from pipelines.ingest.sources import open_source
-from pipelines.protocol import Protocol
+from pipelines.protocol import Protocol, load_protocol
+from pipelines.releases import Home, Register
+from pipelines.releases.settings import Settings
+from pipelines.resources import default_protocol_file
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "omop" / "synthea27nj_cdm54_parquet.zip"
 SYNTHEA_TABLES = (
@@ -104,6 +109,29 @@ def test_postgresql_gives_the_same_tables(
     monkeypatch.delenv("OMOP_CONNECTION")
     with pytest.raises(ReleaseRefused, match="the environment variable OMOP_CONNECTION is not set"):
         check_release(folder, with_pain)
+
+
+@pytest.mark.postgres
+def test_a_database_dropped_into_the_inbox_is_registered_with_what_stood_in_it(
+    tmp_path: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMOP_CONNECTION", postgresql)
+    home = Home(tmp_path / "home")
+    folder = home.path / "inbox" / "extract"
+    folder.parent.mkdir(parents=True)
+    example.as_postgresql(folder, postgresql)
+    first = Look(home, Settings(), {}, 1e6)
+    assert first.wanted() == []
+    second = Look(home, Settings(), first.seen, 1e6)
+    [wanted] = second.wanted()
+    registered = Register(home).find(wanted.release).manifest_sha256
+    bundled = load_protocol(default_protocol_file())
+    assert registered == check_release(folder, bundled).content_sha256  # the run finds what was registered
+    assert registered != load_manifest(folder).manifest_sha256
+    with dbapi.connect(postgresql) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM measurement WHERE measurement_id = (SELECT max(measurement_id) FROM measurement)")
+        connection.commit()
+    assert check_release(folder, bundled).content_sha256 != registered
 
 
 def test_no_id_and_no_date_of_the_source_is_left(tmp_path: Path, with_pain: Protocol) -> None:
