@@ -354,6 +354,23 @@ def verify(
 
 
 @app.command()
+def trace(
+    context: typer.Context,
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="Name of a release, or a report's file.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="A trace: C-1a2b3c4d, or table-contrasts.")],
+    protocol: ProtocolName = None,
+) -> None:
+    """Follow a number, table or figure of a report back to its rows, protocol lines, formula and source."""
+    from pipelines.assets.traced import UnknownTrace, follow
+
+    try:
+        lines = follow(_home(context), release, name, protocol)
+    except UnknownTrace as error:
+        raise Stop(str(error), WRONG_USAGE) from None
+    print("\n".join(lines))
+
+
+@app.command()
 def export(
     context: typer.Context,
     release: ReleaseName,

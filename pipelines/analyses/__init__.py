@@ -18,7 +18,6 @@ from pipelines.analyses import (
     walking,
 )
 from pipelines.analyses.balance import balance
-from pipelines.analyses.choices import traces
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.diagnostics import diagnostics
@@ -33,6 +32,7 @@ from pipelines.analyses.site_charts import site_cusum
 from pipelines.analyses.sites import funnel_limits, site_indicators
 from pipelines.analyses.subgroups import subgroups
 from pipelines.analyses.table_one import table_one
+from pipelines.analyses.traces import traces
 from pipelines.protocol import Protocol
 
 __all__ = ["ANALYSES", "TABLES", "Analysis", "analyse", "in_order"]
@@ -189,9 +189,19 @@ ANALYSES: dict[str, Analysis] = dict(
         ),
         analysis(
             "traces",
-            [SCORES, WALKS, RESPONDERS, TIMES, "results.contrasts"],
+            [
+                SCORES,
+                WALKS,
+                RESPONDERS,
+                TIMES,
+                "analysis.as_treated",
+                "results.contrasts",
+                "results.restricted_times",
+                "results.hazard_ratios",
+                "results.subgroups",
+            ],
             traces,
-            "From each contrast to its rows, protocol key, formula and function.",
+            "From each contrast to its rows, protocol keys, formula, function and source.",
         ),
         analysis(
             "subgroups",

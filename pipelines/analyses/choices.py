@@ -1,21 +1,15 @@
 """What each method of `results.contrasts` is: estimator, rule for missing data, formula and function.
 
 One table serves two purposes: the specification curve of the protocol (`sensitivity`), which spans estimator,
-population, missing-data rule, strategy and threshold, and the traces that lead a reviewer from a number on the report
-to its rows, its protocol key, its formula and its function (`results.traces`). Does not belong here: any estimate.
+population, missing-data rule, strategy and threshold, and the traces of numbers on the report (`traces`). Does not
+belong here: any estimate.
 """
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from pipelines.analyses import horizons, imputed, repeated, scores, specifications, walking, weighted_effects
-from pipelines.analyses.registry import Tables
-from pipelines.protocol import Protocol
-from pipelines.protocol_parts import Contrast
 
 COMPLETE_CASES = "complete cases"
 DROPOUT_WEIGHTS = "dropout weights"
@@ -24,7 +18,6 @@ LIKELIHOOD = "likelihood, missing at random"
 IMPUTATION = "multiple imputation"
 CENSORING = "censoring at end of follow-up"
 
-KEY = ("contrast", "outcome", "window", "threshold", "method", "population", "strategy", "variance", "measure")
 _SCORES, _WALKS = "analysis.scores", "analysis.walking_tests"
 _RESPONSES, _TIMES = "analysis.responders", "analysis.time_to_event"
 _SCORE = "logit P(tier | X); mean of Y in each arm weighted by it"
@@ -113,89 +106,3 @@ def with_choices(rows: pl.DataFrame) -> pl.DataFrame:
         missing_data=pl.Series([choice.missing_data for choice in found], dtype=pl.String),
         population=pl.when(trimmed).then(pl.lit("trimmed")).otherwise("population"),
     )
-
-
-# -------------------------------------------------------------------------------------------------------------- traces
-
-
-def with_trace(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with `trace`, a name that follows from what the row is and so stays the same in every run."""
-    names = [_trace(row) for row in rows.select(name for name in KEY if name in rows.columns).iter_rows(named=True)]
-    return rows.with_columns(trace=pl.Series(names, dtype=pl.String))
-
-
-def _trace(row: Mapping[str, Any]) -> str:
-    text = "|".join(str(row.get(name) or "") for name in KEY)
-    return f"C-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-
-def traces(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """One row a contrast row: its rows as SQL, their number, the protocol's key, formula, covariates and function."""
-    contrasts = {contrast.name: contrast for contrast in protocol.contrasts}
-    covariates = ", ".join(covariate.name for covariate in protocol.covariates)
-    counted: dict[str, int] = {}
-    made = []
-    for row in tables["results.contrasts"].iter_rows(named=True):
-        choice, contrast = choice_of(row["method"]), contrasts[row["contrast"]]
-        terms = _terms(row, choice, contrast, protocol)
-        where = " AND ".join(f"{column} IN ({', '.join(map(_quoted, values))})" for column, values in terms.items())
-        place = f"{choice.table} WHERE {where}"
-        if place not in counted:
-            conditions = [pl.col(column).cast(pl.String).is_in(values) for column, values in terms.items()]
-            counted[place] = tables[choice.table].filter(conditions).height
-        uses_covariates = "X" in choice.formula
-        made.append(
-            {name: row[name] for name in ("trace", "contrast", "outcome", "window", "method")}
-            | {
-                "input_table": choice.table,
-                "rows_sql": f"SELECT * FROM {place}",
-                "input_rows": counted[place],
-                "subjects": row["subjects"],
-                "protocol_key": _protocol_key(row, contrast, protocol),
-                "formula": choice.formula,
-                "covariates": covariates if uses_covariates else "",
-                "function": choice.function,
-                "missing_data": choice.missing_data,
-            }
-        )
-    return pl.DataFrame(made, infer_schema_length=None)
-
-
-def _terms(row: Mapping[str, Any], choice: Choice, contrast: Contrast, protocol: Protocol) -> dict[str, list[str]]:
-    """Which rows of its table a method is given, as columns and the values that they may have.
-
-    Models of repeated measures see every window; models of all tiers at once see every tier.
-    """
-    is_time = choice.table == _TIMES
-    terms = {"endpoint" if is_time else "instrument": [row["outcome"]]}
-    is_repeated = choice.method in (repeated.MMRM, repeated.MMRM_WEIGHTED, repeated.RANDOM_INTERCEPT, imputed.IMPUTED)
-    if not is_time and not is_repeated:
-        terms["visit_window"] = [row["window"]]
-    if choice.table == _RESPONSES and row["threshold"]:
-        terms["threshold"] = [row["threshold"]]
-    is_joint = choice.method in (scores.ANCOVA_ADJUSTED, scores.ANCOVA_UNADJUSTED, repeated.MMRM, imputed.IMPUTED,
-                                 repeated.RANDOM_INTERCEPT, walking.JOINT_ADJUSTED, walking.JOINT_UNADJUSTED,
-                                 walking.FIXED_TIME_ADJUSTED, walking.FIXED_TIME_UNADJUSTED)  # fmt: skip
-    terms["tier"] = list(protocol.tier_names) if is_joint else [contrast.tier, contrast.reference]
-    return terms
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _protocol_key(row: Mapping[str, Any], contrast: Contrast, protocol: Protocol) -> str:
-    """The keys of the protocol that the row answers, the contrast first."""
-    keys = [f"contrasts.{contrast.name}"]
-    for name, asked in (("outcomes", protocol.primary.outcomes),
-                        ("secondary_outcomes", protocol.primary.secondary_outcomes)):  # fmt: skip
-        keys += [
-            f"primary.{name}.{a.outcome}" for a in asked if (a.outcome, a.window) == (row["outcome"], row["window"])
-        ]
-    if row["threshold"]:
-        keys.append(f"instruments.{row['outcome']}.thresholds.{row['threshold']}")
-    elif row["outcome"] in {endpoint.name for endpoint in protocol.endpoints}:
-        keys.append(f"endpoints.{row['outcome']}")
-    else:
-        keys.append(f"instruments.{row['outcome']}")
-    return "; ".join(keys)

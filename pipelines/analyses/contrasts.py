@@ -9,7 +9,6 @@ weighted joint model.
 
 import polars as pl
 
-from pipelines.analyses.choices import with_trace
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.horizons import contrast_times, incidence_differences, tier_times
 from pipelines.analyses.imputed import imputed_contrasts
@@ -20,6 +19,7 @@ from pipelines.analyses.rows import TREATMENT_POLICY, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
+from pipelines.analyses.traces import TIMES, with_trace
 from pipelines.analyses.walking import FIXED_TIME_UNADJUSTED, fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,
@@ -104,7 +104,7 @@ def restricted_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     if compared.height:
         gated = withhold_failed(compared, Gate(tables["results.diagnostics"]), "endpoint", None)
         compared = _adjusted_times(gated, protocol)
-    return stacked([piece for piece in (tier_times(tables, protocol), compared) if piece.height])
+    return with_trace(stacked([piece for piece in (tier_times(tables, protocol), compared) if piece.height]), TIMES)
 
 
 def of_protocol(pairs: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, comparable_contrasts, endpoint_rows, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.traces import HAZARDS, with_trace
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test
@@ -92,7 +93,9 @@ def hazard_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         for adjustment in (UNADJUSTED, ADJUSTED):
             pieces.append(_cox(question, adjustment, protocol))
     rows = stacked(pieces)
-    return rows if rows.is_empty() else withhold_failed(rows, Gate(tables["results.diagnostics"]), "endpoint", None)
+    if rows.is_empty():
+        return rows
+    return with_trace(withhold_failed(rows, Gate(tables["results.diagnostics"]), "endpoint", None), HAZARDS)
 
 
 def proportional_hazards(tables: Tables, protocol: Protocol) -> pl.DataFrame:

@@ -13,6 +13,8 @@ ESTIMABLE = "estimable"
 NOT_ESTIMABLE = "not estimable"
 WITHHELD = "withheld"
 
+_TRACE = "Name of the row in results.traces, which leads to its rows, protocol keys, formula and source"
+
 # Columns that mean the same in every table; a table may word one differently.
 _COLUMNS: dict[str, tuple[type[pl.DataType], str]] = {
     "endpoint": (pl.String, "Time-to-event endpoint of the protocol"),
@@ -117,7 +119,8 @@ TABLES: dict[str, ResultTable] = {
             "restricted_times",
             "Mean time lost and mean event-free time up to a horizon",
             f"endpoint tier reference weighting tau_days measure cause {_NUMBERS} p_value p_adjusted "
-            "contrast adjustment variance subjects status reason",
+            "contrast adjustment variance subjects status reason trace",
+            trace=(pl.String, _TRACE),
             tau_days=(pl.Float64, "Horizon: the protocol's, or the end of the smallest group's follow-up if sooner"),
             measure=(pl.String, "time lost, event-free time, difference or ratio"),
             cause="event, death, or any (neither has happened)",
@@ -202,7 +205,8 @@ TABLES: dict[str, ResultTable] = {
             "hazard_ratios",
             "Hazard ratios between neighbouring tiers (secondary)",
             "endpoint view model weighting variance term tier reference estimate log_std_error ci_low ci_high p_value "
-            "subjects events status reason contrast adjustment",
+            "subjects events status reason contrast adjustment trace",
+            trace=(pl.String, _TRACE),
             view=(pl.String, "index: first tier of each patient; as treated: tier changes with time"),
             model=(pl.String, "cause-specific, or subdistribution (Fine-Gray)"),
             variance=(pl.String, "How the standard error is made"),
@@ -288,7 +292,7 @@ TABLES: dict[str, ResultTable] = {
             "Differences between neighbouring tiers",
             f"outcome window method population strategy variance tier reference {_NUMBERS} p_value p_adjusted subjects "
             "is_primary status reason contrast measure threshold trace",
-            trace=(pl.String, "Name of the row in results.traces, which leads to its rows, protocol key and formula"),
+            trace=(pl.String, _TRACE),
             threshold=(pl.String, "Responder rule of the protocol; empty for other measures"),
             window="Visit window, or the horizon in days of an endpoint",
             population=(pl.String, "ate, att or overlap: whose mean effect it is"),
@@ -306,8 +310,10 @@ TABLES: dict[str, ResultTable] = {
             "traces",
             "Where each contrast comes from: rows, protocol key, formula, function",
             "trace contrast outcome window method input_table rows_sql input_rows subjects protocol_key formula "
-            "covariates function missing_data",
-            trace=(pl.String, "Name of the row in results.contrasts"),
+            "covariates function missing_data result_table citation",
+            trace=(pl.String, "Name of the row, unique over all tables of results"),
+            result_table=(pl.String, "Table of results that the row stands in"),
+            citation=(pl.String, "What the estimator follows, as its function names it"),
             input_table=(pl.String, "Table of the snapshot that the method reads"),
             rows_sql=(pl.String, "Statement that shows these rows in the snapshot"),
             input_rows=(pl.Int64, "How many rows that gives, missed visits included"),
@@ -358,7 +364,8 @@ TABLES: dict[str, ResultTable] = {
             "subgroups",
             "Effects within groups named beforehand, and tests of interaction",
             f"outcome window contrast modifier group method subjects {_NUMBERS} p_value p_interaction status reason "
-            "measure tier reference",
+            "measure tier reference trace",
+            trace=(pl.String, _TRACE),
             modifier=(pl.String, "Effect modifier of the protocol"),
             group=(pl.String, "yes or no: whether the modifier holds"),
             p_interaction=(pl.Float64, "Test that the effect is the same in both groups, not adjusted"),

@@ -19,6 +19,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.traces import SUBGROUPS, with_trace
 from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Protocol
@@ -45,7 +46,9 @@ def subgroups(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             for contrast in protocol.contrasts:
                 pieces += _pair(split, visits, asked, modifier, contrast, protocol)
     rows = stacked(pieces)
-    return rows if rows.is_empty() else withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window")
+    if rows.is_empty():
+        return rows
+    return with_trace(withhold_failed(rows, Gate(tables["results.diagnostics"]), "outcome", "window"), SUBGROUPS)
 
 
 def _membership(modifier: EffectModifier) -> pl.Expr:

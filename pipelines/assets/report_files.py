@@ -40,6 +40,7 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     """
     from pipelines import reports  # drawing libraries load when something is drawn
     from pipelines.reports.earlier import PRINTED_FILE, printed
+    from pipelines.reports.traced import TRACES_FILE, index_of
 
     with closing(open_snapshot(home, release, protocol)) as snapshot:
         study = _study(home, release, protocol, snapshot)
@@ -48,6 +49,7 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     paths = report_files(home, release, protocol)
     _write_site_reports(paths["html"].parent / SITE_FOLDER, of_sites)
     write_whole(paths["html"].parent / PRINTED_FILE, printed(study.gate.decisions))
+    write_whole(paths["html"].parent / TRACES_FILE, index_of(document))
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))
     _keep_pictures(paths["html"].parent / PICTURES_FILE, document)

@@ -13,7 +13,7 @@ A walk to the cap contributes P(x > c | y); a walk of 0 m has no speed and contr
 censored baseline is integrated over its half line by Gauss-Legendre quadrature on fixed nodes, so that the derivatives
 of the sum are exact (Fisher's identity for the gradient, Louis 1982, JRSS B 44:226 for the Hessian).
 
-Tobit 1958, Econometrica 26:24; Amemiya 1984, J Econometrics 24:3 for the censored normal likelihood.
+Tobin 1958, Econometrica 26:24; Amemiya 1984, J Econometrics 24:3 for the censored normal likelihood.
 """
 
 from __future__ import annotations

@@ -88,6 +88,8 @@ def pool_results(
     The frames hold `keys`, `estimate`, the column named by `std_error`, and `df` (null: infinite) if there is one. With
     `log` estimates are ratios whose standard errors are on the log scale; they are pooled there. Result: `keys` and the
     columns of `pool`.
+
+    Sources: Rubin 1987, Multiple Imputation for Nonresponse in Surveys, ch. 3; Barnard & Rubin 1999, Biometrika 86:948.
     """
     stacked = pl.concat([frame.with_columns(_set=pl.lit(i)) for i, frame in enumerate(results)], how="diagonal_relaxed")
     rows = []

@@ -83,6 +83,8 @@ def joint_time_speed(
     left out and named; a fit that does not converge gives no number.
 
     Raises ModelInputError for missing columns, times or speeds that are not positive, unknown options.
+
+    Sources: Tobin 1958, Econometrica 26:24; Amemiya 1984, J Econometrics 24:3 (censored normal likelihood).
     """
     if variance not in ("robust", "model"):
         raise ModelInputError(f"variance must be robust or model, not {variance}.")

@@ -58,6 +58,18 @@ def verify(home: Home, report: Path, public_key: Path | None = None) -> list[Fin
     return [page, _receipt_itself(receipt), _snapshot(home, receipt), _signature(receipt, public_key)]
 
 
+def made_from(home: Home, report: Path) -> tuple[str, str]:
+    """The names of the release and the protocol that a report, or an unchanged copy of one, was made from.
+
+    Raises:
+        ReleaseError: no receipt of this home knows the file.
+    """
+    receipt, finding = _receipt_of(home, report)
+    if receipt is None or not finding.is_sound:
+        raise ReleaseError(f"{report}: {finding.sentence}")
+    return receipt.run["release"], receipt.run["protocol"]["name"]
+
+
 def _receipt_of(home: Home, report: Path) -> tuple[Receipt | None, Finding]:
     """The receipt that knows the file by its hash, else the one beside it that knows it by its name."""
     found = file_hash(report)

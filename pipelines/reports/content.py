@@ -168,7 +168,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """One or more panels under one caption; `reading` says how to read them."""
+    """One or more panels under one caption; `reading` says how to read them, `traces` name the contrasts drawn."""
 
     anchor: str
     title: str
@@ -177,6 +177,7 @@ class Figure:
     source: str = ""
     notes: tuple[str, ...] = ()
     number: int = 0
+    traces: tuple[tuple[str, str], ...] = ()
 
 
 Block = Paragraph | Bullets | Facts | Formula | Callout | KeyFigures | Table | Figure
@@ -226,3 +227,21 @@ def exhibits(sections: Iterable[Section]) -> Iterable[Table | Figure]:
             if isinstance(block, Table | Figure):
                 yield block
         yield from exhibits(section.parts)
+
+
+def traced(exhibit: Table | Figure) -> list[tuple[str, str]]:
+    """What each traced number of an exhibit is, in words, with its trace; each trace once."""
+    found = {trace: label for label, trace in (exhibit.traces if isinstance(exhibit, Figure) else _cells(exhibit))}
+    return [(label, trace) for trace, label in found.items()]
+
+
+def _cells(table: Table) -> Iterable[tuple[str, str]]:
+    group = ""
+    for row in table.rows:
+        if row.kind == "group":
+            group = str(row.cells[0])
+            continue
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            if isinstance(cell, Shown) and cell.trace:
+                words = (group, str(row.cells[0]), column.group, column.header)
+                yield ", ".join(word for word in words if word), cell.trace

@@ -71,9 +71,11 @@ def _rich(text: str) -> Markup:
 
 
 def _cell(value: content.Cell) -> Markup:
-    if isinstance(value, Shown) and value.is_withheld:
-        return Markup('<span class="withheld">{}</span>').format(value.text)
-    return escape(str(value))
+    if not isinstance(value, Shown):
+        return escape(value)
+    look = Markup(' class="withheld"') if value.is_withheld else ""
+    trace = Markup(' title="Trace {}"').format(value.trace) if value.trace else ""
+    return Markup("<span{}{}>{}</span>").format(look, trace, value.text) if look or trace else escape(value.text)
 
 
 class _Drawings:

@@ -49,10 +49,23 @@ def comparisons(study: Study) -> Section:
                 "crosses the vertical line is compatible with no difference. Inside the grey band a difference is held "
                 "too small to matter between groups. Where square and circle lie far apart, case mix explains much.",
                 source=_SOURCE,
+                traces=traces(study, study.asked),
             )
         )
     blocks += [*_contrast_tables(study), *_failure_table(study)]
     return Section("comparisons", title, tuple(blocks))
+
+
+def traces(study: Study, questions: Sequence[PrimaryOutcome]) -> tuple[tuple[str, str], ...]:
+    """The contrasts of the forest plots, adjusted and unadjusted, with their traces."""
+    asked = [f for question in questions for f in of_outcome(study, question.outcome, question.window)]
+    ends = [found[-1] for contrast in study.protocol.contrasts if (found := of_endpoint(study, contrast))]
+    made = []
+    for finding in [*asked, *ends]:
+        name = f"{finding.outcome}, {study.window_label(finding.window)}, {study.versus(finding.contrast)}"
+        for kind, one in (("adjusted", finding.adjusted), ("unadjusted", finding.unadjusted)):
+            made += [(f"{name}, {kind}", one.trace)] if one is not None and one.trace else []
+    return tuple(made)
 
 
 def outcome_panels(study: Study, questions: Sequence[PrimaryOutcome]) -> list[Panel]:
@@ -133,6 +146,7 @@ _COLUMNS = (
     Column("Holm p"),
     Column("Unadjusted (95 % CI)"),
     Column("What holds", "left"),
+    Column("Trace", "left"),
 )
 
 
@@ -156,7 +170,8 @@ def _contrast_tables(study: Study) -> list[Table]:
             tuple(rows),
             reading="Tier minus reference, or tier over reference for distances. For scores where lower is better a "
             "negative difference favours the tier; a ratio above 1 means that patients of the tier walk farther. "
-            "Unadjusted estimates allow for the baseline of the outcome only.",
+            "Unadjusted estimates allow for the baseline of the outcome only. [Trace](#methods-traces): the name by "
+            "which the adjusted estimate is followed to its rows.",
             source=f"{_SOURCE} (method by outcome: {_methods(study)})",
         )
     ]
@@ -181,6 +196,7 @@ def _contrast_row(study: Study, finding: Finding) -> Row:
             _p_cell(adjusted.p_adjusted if adjusted else None),
             _estimate_cell(study, finding, unadjusted),
             _verdict(finding),
+            finding.leading.trace if finding.leading else "",
         ),
         indent=1,
     )

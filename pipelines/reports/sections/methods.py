@@ -17,7 +17,7 @@ def methods(study: Study) -> Section:
         parts.append(_walking(protocol))
     if protocol.endpoints:
         parts.append(_failure(protocol))
-    parts += [_confounding(protocol), _disclosure(protocol)]
+    parts += [_confounding(protocol), _disclosure(protocol), _traces(study)]
     return Section("methods", "Methods", (), tuple(parts))
 
 
@@ -143,6 +143,19 @@ def _disclosure(protocol: Protocol) -> Section:
         f"between which nobody or at least {least} patients had an event and left ({protocol.disclosure.citation})."
     )
     return Section("methods-disclosure", "Disclosure control", (Paragraph(text),))
+
+
+def _traces(study: Study) -> Section:
+    release = study.release_fact("release") or "RELEASE"
+    text = (
+        "Every table and figure names its trace under it. Each contrast has one too: in the column Trace, or on the "
+        f"page where the pointer rests on its number. **lss trace {release} ID** (or the report's file in place of the "
+        "release) answers in a few lines: the table of results and the row, the rows of the snapshot behind it as a "
+        "statement with their number, the lines of the protocol that ask for it, and the function, formula and source "
+        "of the estimate. For a table or figure it lists the contrasts in it. It names no patient and gives no small "
+        "count."
+    )
+    return Section("methods-traces", "Following a number back", (Paragraph(text),))
 
 
 def target_trials(study: Study) -> Section:

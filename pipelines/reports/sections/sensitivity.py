@@ -37,7 +37,7 @@ def sensitivity(study: Study) -> Section:
     ]
     panels = _curves(study, frame)
     if panels:
-        blocks.append(_curve_figure(panels))
+        blocks.append(_curve_figure(study, frame, panels))
     blocks += [*_population_table(study), *_hidden_table(study, frame)]
     if len(blocks) == 1:
         return not_applicable("sensitivity", title, "No primary comparison is shown, so nothing is asked further.")
@@ -48,14 +48,10 @@ def sensitivity(study: Study) -> Section:
 
 
 def _curves(study: Study, frame: pl.DataFrame) -> list[Panel]:
+    """A panel for each primary question and contrast that was answered in more than one way."""
     if "estimator" not in frame.columns:
         return []
-    rows = frame.filter(
-        pl.col("estimator").is_not_null()
-        & pl.col("measure").is_in(_SHOWN)
-        & (pl.col("status") == "estimable")
-        & (pl.col("variance").fill_null("model") != "weights fixed")
-    ).sort("estimate")
+    rows = _specifications(frame)
     made = []
     for question in study.protocol.primary.outcomes:
         for contrast in study.protocol.contrasts:
@@ -67,6 +63,15 @@ def _curves(study: Study, frame: pl.DataFrame) -> list[Panel]:
             panel = _curve(study, mine, question, contrast)
             made += [panel] if panel is not None else []
     return made
+
+
+def _specifications(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.filter(
+        pl.col("estimator").is_not_null()
+        & pl.col("measure").is_in(_SHOWN)
+        & (pl.col("status") == "estimable")
+        & (pl.col("variance").fill_null("model") != "weights fixed")
+    ).sort("estimate")
 
 
 def _curve(study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Panel | None:
@@ -107,7 +112,17 @@ def _choice(row: Found) -> str:
     return " · ".join(word for part in parts if (word := _SHORT.get(part, part)))
 
 
-def _curve_figure(panels: list[Panel]) -> Figure:
+def _curve_figure(study: Study, frame: pl.DataFrame, panels: list[Panel]) -> Figure:
+    names = {contrast.name: study.versus(contrast) for contrast in study.protocol.contrasts}
+    primary = {(question.outcome, question.window) for question in study.protocol.primary.outcomes}
+    traces = tuple(
+        (
+            f"{row['outcome']}, {row['window']}, {names[row['contrast']]}, {_choice(row)}",
+            row["trace"],
+        )
+        for row in _specifications(frame).iter_rows(named=True)
+        if row.get("trace") and row["contrast"] in names and (row["outcome"], row["window"]) in primary
+    )
     return Figure(
         "figure-specifications",
         "The primary questions under every choice of the protocol",
@@ -117,6 +132,7 @@ def _curve_figure(panels: list[Panel]) -> Figure:
         "policy. The blue square is the primary answer. Rows stand in order of size. The estimates share patients and "
         "are no independent confirmations of each other.",
         source="results.sensitivity (analysis starts with specification)",
+        traces=traces,
     )
 
 
@@ -287,8 +303,20 @@ def subgroups(study: Study) -> Section:
         "Squares are patients in the group, open circles the others, each balanced anew; lines are 95 % intervals. The "
         "words give the difference in the group and the p-value of the interaction.",
         source="results.subgroups",
+        traces=_group_traces(study, frame),
     )
     return Section("subgroups", title, (lead, figure))
+
+
+def _group_traces(study: Study, frame: pl.DataFrame) -> tuple[tuple[str, str], ...]:
+    names = {contrast.name: study.versus(contrast) for contrast in study.protocol.contrasts}
+    labels = {modifier.name: modifier.label for modifier in study.protocol.effect_modifiers}
+    return tuple(
+        (f"{row['outcome']}, {names[row['contrast']]}, {labels.get(row['modifier'], row['modifier'])}: {row['group']}",
+         row["trace"])
+        for row in frame.iter_rows(named=True)
+        if row.get("trace") and row["contrast"] in names and row["status"] == "estimable"
+    )  # fmt: skip
 
 
 def _subgroup_panel(study: Study, frame: pl.DataFrame, question: PrimaryOutcome) -> Panel | None:

@@ -5,7 +5,7 @@ import polars as pl
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
-from pipelines.reports.sections.comparison import outcome_panels
+from pipelines.reports.sections.comparison import outcome_panels, traces
 from pipelines.reports.sections.sites import signal_sentences
 from pipelines.reports.sentences import estimate_text, question
 from pipelines.reports.study import Study
@@ -243,4 +243,5 @@ def _figure(study: Study) -> Figure | None:
         tuple(panels),
         "Squares: adjusted for case mix, with 95 % intervals; open circles: not adjusted. Grey: too small to matter.",
         source="results.contrasts (is_primary)",
+        traces=traces(study, study.protocol.primary.outcomes),
     )

@@ -1,0 +1,94 @@
+"""From a number on the report to its rows, protocol keys, formula, function and source."""
+
+from collections.abc import Mapping
+
+import polars as pl
+import pytest
+
+from pipelines.analyses import ANALYSES
+from pipelines.analyses.choices import CHOICES
+from pipelines.analyses.traces import KEYS, LETTERS, citation, with_trace
+from pipelines.protocol import Protocol
+
+Results = dict[str, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def results(tables: Mapping[str, pl.DataFrame], protocol: Protocol) -> Results:
+    """The four tables of contrasts, none withheld; subgroups only in the full analysis set."""
+    gate = pl.DataFrame(schema=dict.fromkeys(("contrast", "outcome", "window", "check", "verdict"), pl.String))
+    known = dict(tables) | {"results.diagnostics": gate}
+    full = protocol.with_overrides({"analysis_set": "full"})
+    return {name: ANALYSES[name].run(known, full if name == "subgroups" else protocol) for name in KEYS}
+
+
+@pytest.fixture(scope="module")
+def rows(results: Results) -> pl.DataFrame:
+    return results["contrasts"]
+
+
+@pytest.fixture(scope="module")
+def traces(results: Results, tables: Mapping[str, pl.DataFrame], protocol: Protocol) -> pl.DataFrame:
+    known = {f"results.{name}": frame for name, frame in results.items()}
+    return ANALYSES["traces"].run(dict(tables) | known, protocol)
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_every_contrast_has_one_trace_and_every_trace_one_contrast(
+    table: str, results: Results, traces: pl.DataFrame
+) -> None:
+    named = results[table].filter(pl.col("contrast").is_not_null())
+    assert named.height >= 8
+    assert named["trace"].n_unique() == named.height
+    assert named["trace"].str.contains(f"^{LETTERS[table]}-[0-9a-f]{{8}}$").all()
+    mine = traces.filter(pl.col("result_table") == f"results.{table}")
+    assert sorted(mine["trace"].to_list()) == sorted(named["trace"].to_list())
+
+
+def test_a_tier_by_itself_is_no_contrast_and_has_no_trace(results: Results) -> None:
+    alone = results["restricted_times"].filter(pl.col("contrast").is_null())
+    assert alone.height > 0
+    assert alone["trace"].null_count() == alone.height
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.method)
+def test_function_that_a_choice_names_has_a_source(choice) -> None:  # type: ignore[no-untyped-def]
+    assert len(citation(choice.function)) > 20
+
+
+def test_every_trace_names_function_formula_and_source(traces: pl.DataFrame) -> None:
+    for name in ("function", "formula", "citation", "protocol_key", "rows_sql", "window", "method"):
+        assert (traces[name].str.len_chars() > 1).all(), name
+
+
+@pytest.mark.parametrize("table", KEYS)
+def test_key_names_columns_of_the_table(table: str) -> None:
+    assert set(KEYS[table]) <= set(ANALYSES[table].columns)
+
+
+def test_trace_of_a_row_does_not_depend_on_its_numbers(rows: pl.DataFrame) -> None:
+    other = with_trace(rows.drop("trace").with_columns(estimate=pl.lit(0.0)).reverse())
+    assert sorted(other["trace"].to_list()) == sorted(rows["trace"].to_list())
+
+
+def test_statement_of_a_trace_gives_the_rows_that_it_counts(
+    traces: pl.DataFrame, tables: Mapping[str, pl.DataFrame]
+) -> None:
+    """The SQL, run on the frames, gives as many rows as the trace says, with an arm or more and one outcome."""
+    shown = traces.unique("rows_sql", maintain_order=True)
+    assert shown.height > 10
+    for row in shown.iter_rows(named=True):
+        context = pl.SQLContext({"rows": tables[row["input_table"]]})
+        found = context.execute(row["rows_sql"].replace(row["input_table"], "rows"), eager=True)
+        assert found.height == row["input_rows"] > 0
+        assert row["subjects"] is None or row["subjects"] <= row["input_rows"]
+
+
+def test_primary_row_leads_to_its_protocol_key_formula_and_function(rows: pl.DataFrame, traces: pl.DataFrame) -> None:
+    primary = rows.filter(pl.col("is_primary") & (pl.col("outcome") == "nrs_leg")).row(0, named=True)
+    trace = traces.filter(pl.col("trace") == primary["trace"]).row(0, named=True)
+    assert trace["protocol_key"].startswith(f"contrasts.{primary['contrast']}; primary.outcomes.nrs_leg")
+    assert trace["function"] == "pipelines.models.propensity.effects"
+    assert "P(tier | X)" in trace["formula"]
+    assert trace["covariates"].startswith("age_years, sex")
+    assert trace["input_table"] == "analysis.scores"
