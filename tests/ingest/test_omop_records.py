@@ -7,11 +7,16 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from omop_records_example import Cdm, on
+from polars.testing import assert_frame_equal
 
 from pipelines.ingest import check_release, read_release
+from pipelines.ingest.codelists import bundled_codes
+from pipelines.ingest.manifest import load_manifest
+from pipelines.ingest.omop.doors import OmopSettings, read_cdm
 from pipelines.protocol import Protocol
 
 
@@ -343,3 +348,34 @@ def test_without_observation_periods_the_last_record_is_the_last_contact(tmp_pat
     cdm.coded("visit_occurrence", "", 90, 2, 9202, visit_end_date="")
     found = raw(cdm, tmp_path, protocol, "patients").sort("last_contact_day")
     assert found.select("last_contact_day", "administrative_end_day").rows() == [(33, 90), (90, 90)]
+
+
+def test_of_a_database_only_the_vocabulary_that_the_lists_speak_of_is_read(tmp_path, protocol) -> None:
+    """A tablet under oxycodone is found as in files; another vocabulary's concept and what stands under acetaminophen
+    (161, in no list) stay where they are."""
+    cdm = with_drugs(Cdm())
+    drug(cdm, -20, 10)
+    cdm.add("concept", concept_id=40000009, vocabulary_id="NDC", concept_code="7804")
+    cdm.add("concept_ancestor", ancestor_concept_id=PLAIN, descendant_concept_id=40000009)
+    by_files = read_release(cdm.write(tmp_path / "files"), protocol).tables
+    folder = tmp_path / "database"
+    folder.mkdir()
+    with duckdb.connect(str(folder / "cdm.duckdb")) as connection:
+        for name, rows in cdm.tables.items():
+            frame = pl.DataFrame(rows, infer_schema_length=None)
+            dates = [pl.col(column).str.to_date(strict=False) for column in frame.columns if column.endswith("_date")]
+            connection.register("made", frame.with_columns(dates).to_arrow())
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM made")
+    sha256 = hashlib.sha256((folder / "cdm.duckdb").read_bytes()).hexdigest()
+    (folder / "manifest.toml").write_text(
+        'release = "cdm"\nsource = "made by hand"\ndeidentification = "synthetic"\nlinkage = "all payers"\n'
+        f'format = "omop"\n[omop]\nversion = "5.4"\ndatabase = "cdm.duckdb"\nsha256 = "{sha256}"\n'
+    )
+    manifest = load_manifest(folder)
+    cdm_read, _ = read_cdm(folder, manifest, manifest.settings(OmopSettings), bundled_codes())
+    assert sorted(cdm_read["concept"].frame["concept_id"]) == sorted([OXYCODONE, TABLET, PLAIN])
+    assert cdm_read["concept_ancestor"].frame["descendant_concept_id"].to_list() == [TABLET]
+    by_database = read_release(folder, protocol).tables
+    assert by_database["raw.patients"]["opioid_use"].to_list() == [True]
+    for name in ("raw.patients", "raw.treatments", "raw.events"):
+        assert_frame_equal(by_database[name].drop("record_id"), by_files[name].drop("record_id"))

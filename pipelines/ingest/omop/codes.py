@@ -11,9 +11,8 @@ from datetime import date
 import polars as pl
 
 from pipelines.ingest.codelists import bare
-from pipelines.ingest.omop.doors import CODED, CdmTable, Coded
+from pipelines.ingest.omop.doors import CODED, SAME_SYSTEM, CdmTable, Coded
 
-_SAME_SYSTEM = {"CPT4": "CPT", "ICD10": "ICD10CM", "RxNorm Extension": "RxNorm"}
 _EARLIEST, _LATEST = date(1900, 1, 1), date(2200, 1, 1)
 _WRITTEN_CODE = r"[A-Za-z.]|^\d{5}$"
 _ICD10, _ICD9 = r"^[A-TV-Z]\d[0-9A-Z]", r"^(?:\d{3}|[VE]\d{2})\d{0,2}$"
@@ -50,7 +49,7 @@ def vocabulary(codes: pl.DataFrame, cdm: dict[str, CdmTable]) -> Vocabulary:
         is_prefix=pl.col("code").str.ends_with("*"),
         bare=bare("code").str.strip_chars_end("*"),
     )  # fmt: skip
-    system = pl.col("vocabulary_id").replace(_SAME_SYSTEM)
+    system = pl.col("vocabulary_id").replace(SAME_SYSTEM)
     concepts = cdm["concept"].frame.select("concept_id", system=system, bare=bare("concept_code"))
     own = concepts.filter(pl.col("system").is_in(listed["system"].unique().implode())).unique("concept_id")
     under = cdm["concept_ancestor"].frame.select("ancestor_concept_id", concept_id="descendant_concept_id")

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
+from pipelines.ingest.codelists import bare
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Manifest, Part, read_file
 from pipelines.ingest.readers import hold_row_count, read_files
@@ -94,6 +95,8 @@ CDM: dict[str, dict[str, Kind]] = {
     "concept_ancestor": {"ancestor_concept_id": "id", "descendant_concept_id": "id"},
 }  # fmt: skip
 NEEDED = ("person", "condition_occurrence")
+SAME_SYSTEM = {"CPT4": "CPT", "ICD10": "ICD10CM", "RxNorm Extension": "RxNorm"}  # a vocabulary's name: the code lists'
+_WITHOUT_HIERARCHY = ("ICD10CM", "ICD9CM")  # their concepts stand above none
 
 
 class OmopSettings(Part):
@@ -128,8 +131,12 @@ class CdmTable:
     broken: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
-def read_cdm(folder: Path, manifest: Manifest, settings: OmopSettings) -> tuple[dict[str, CdmTable], str]:
+def read_cdm(
+    folder: Path, manifest: Manifest, settings: OmopSettings, codes: pl.DataFrame
+) -> tuple[dict[str, CdmTable], str]:
     """Every table of `CDM`, empty where the source lacks it, and the hash of a database's content (else empty).
+
+    Of a database's vocabulary only what the code lists speak of is read: whole it has a hundred million rows.
 
     Raises:
         ReleaseRefused: the source cannot be read, or lacks a table that is needed.
@@ -142,9 +149,9 @@ def read_cdm(folder: Path, manifest: Manifest, settings: OmopSettings) -> tuple[
     except ValueError as error:
         raise ReleaseRefused(f"manifest.toml: {error} (an OMOP release is read from {', '.join(CDM)})") from None
     if settings.database:
-        tables = _from_duckdb(folder, settings)
+        tables = _from_duckdb(folder, settings, codes)
     elif settings.connection_env:
-        tables = _from_postgresql(settings)
+        tables = _from_postgresql(settings, codes)
     else:
         tables = {name: _from_files(folder, manifest, name) for name in CDM if name in manifest.tables}
     missing = next((name for name in NEEDED if name not in tables), None)
@@ -169,7 +176,7 @@ def _from_files(folder: Path, manifest: Manifest, name: str) -> CdmTable:
     return CdmTable(pl.concat(parts), rows, tuple(broken))
 
 
-def _from_duckdb(folder: Path, settings: OmopSettings) -> dict[str, CdmTable]:
+def _from_duckdb(folder: Path, settings: OmopSettings, codes: pl.DataFrame) -> dict[str, CdmTable]:
     import duckdb
 
     read_file(folder, settings.database, settings.sha256)
@@ -181,13 +188,13 @@ def _from_duckdb(folder: Path, settings: OmopSettings) -> dict[str, CdmTable]:
         }
         with duckdb.connect(str(folder / settings.database), read_only=True, config=limits) as connection:
             return _from_database(
-                lambda sql: pl.DataFrame(connection.sql(sql).to_arrow_table()), settings.schema_name or "main"
+                lambda sql: pl.DataFrame(connection.sql(sql).to_arrow_table()), settings.schema_name or "main", codes
             )
     except duckdb.Error:
         raise ReleaseRefused(f"{settings.database} cannot be read as a DuckDB file; write it again") from None
 
 
-def _from_postgresql(settings: OmopSettings) -> dict[str, CdmTable]:
+def _from_postgresql(settings: OmopSettings, codes: pl.DataFrame) -> dict[str, CdmTable]:
     from adbc_driver_manager import Error
     from adbc_driver_postgresql import dbapi
 
@@ -203,14 +210,14 @@ def _from_postgresql(settings: OmopSettings) -> dict[str, CdmTable]:
                 cursor.execute(sql)
                 return pl.DataFrame(cursor.fetch_arrow_table())
 
-            return _from_database(ask, settings.schema_name or "public")
+            return _from_database(ask, settings.schema_name or "public", codes)
     except Error:
         raise ReleaseRefused(
             f"the database named by {settings.connection_env} cannot be reached or read; check address and rights"
         ) from None
 
 
-def _from_database(ask: Callable[[str], pl.DataFrame], schema: str) -> dict[str, CdmTable]:
+def _from_database(ask: Callable[[str], pl.DataFrame], schema: str, codes: pl.DataFrame) -> dict[str, CdmTable]:
     """The tables that the schema has, in the order of their keys, so that a row has a number."""
     listed = ask(
         "SELECT CAST(table_name AS VARCHAR) AS t, CAST(column_name AS VARCHAR) AS c FROM information_schema.columns "
@@ -227,12 +234,47 @@ def _from_database(ask: Callable[[str], pl.DataFrame], schema: str) -> dict[str,
         if not wanted:
             continue
         fields = ", ".join(f'"{column}"' for column in wanted)
-        frame = ask(f'SELECT {fields} FROM "{schema}"."{table}" ORDER BY {fields}').with_row_index(LINE, offset=1)
+        only = _only_listed(name, {of.lower(): (of, columns) for of, columns in found.items()}, schema, codes)
+        frame = ask(f'SELECT {fields} FROM "{schema}"."{table}"{only} ORDER BY {fields}').with_row_index(LINE, offset=1)
         typed = _typed(frame.with_columns(pl.col(LINE).cast(pl.Int64)), name, name).with_columns(
             pl.lit(name).alias(FILE)
         )
         tables[name] = CdmTable(typed, typed.height)
     return tables
+
+
+def _only_listed(name: str, found: dict[str, tuple[str, dict[str, str]]], schema: str, codes: pl.DataFrame) -> str:
+    """The condition by which a vocabulary's table is read in part; empty for any other table."""
+    if name not in ("concept", "concept_ancestor"):
+        return ""
+    table, columns = found.get("concept", ("", {}))
+    if not set(CDM["concept"]) <= set(columns):
+        return " WHERE FALSE" if name == "concept_ancestor" else ""
+    vocabulary, code = columns["vocabulary_id"], columns["concept_code"]
+    if name == "concept":
+        return f' WHERE "{vocabulary}" IN ({_quoted(_vocabularies(codes["system"]))})'
+    is_above = ~pl.col("system").is_in([*_WITHOUT_HIERARCHY, "OMOP"])
+    listed = codes.filter(is_above).with_columns(bare=bare("code"))
+    starts = listed.filter(pl.col("bare").str.ends_with("*"))["bare"].unique().sort()
+    whole = listed.filter(~pl.col("bare").str.ends_with("*"))["bare"].unique().sort()
+    plain = f"""upper(replace("{code}", '.', ''))"""
+    ways = [f"{plain} IN ({_quoted(whole)})", *(f"{plain} LIKE '{start.replace('*', '%')}'" for start in starts)]
+    own = (
+        f'SELECT "{columns["concept_id"]}" FROM "{schema}"."{table}" '
+        f'WHERE "{vocabulary}" IN ({_quoted(_vocabularies(listed["system"]))}) AND ({" OR ".join(ways)})'
+    )
+    return f' WHERE "{found[name][1]["ancestor_concept_id"]}" IN ({own})'
+
+
+def _vocabularies(systems: pl.Series) -> pl.Series:
+    """The vocabularies of a source that hold codes of these systems."""
+    same = [vocabulary for vocabulary, system in SAME_SYSTEM.items() if system in set(systems)]
+    return pl.Series(sorted({*systems, *same}), dtype=pl.String)
+
+
+def _quoted(words: pl.Series) -> str:
+    """Words as SQL; what stands in code lists holds no quotation mark, and one would be doubled."""
+    return ", ".join("'" + word.replace("'", "''") + "'" for word in words) or "''"
 
 
 def _typed(frame: pl.DataFrame, name: str, file: str = "") -> pl.DataFrame:

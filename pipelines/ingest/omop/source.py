@@ -57,6 +57,6 @@ def open_source(folder: Path, manifest: Manifest, protocol: Protocol) -> OmopSou
         ReleaseRefused: the manifest does not fit, the source cannot be read, or nobody in it is eligible.
     """
     settings = manifest.settings(OmopSettings)
-    cdm, content_sha256 = read_cdm(folder, manifest, settings)
     codes = effective_codes(folder, manifest, protocol)
+    cdm, content_sha256 = read_cdm(folder, manifest, settings, codes)
     return OmopSource(cdm, content_sha256, contract_tables(cdm, settings, codes, protocol))
