@@ -29,12 +29,14 @@ UNMODELLED = "balance of unmodelled terms"
 VARIANCES = "variance ratio"
 DISTRIBUTIONS = "distributions"
 NEGATIVE_CONTROL = "negative control"
+LEFT_OUT = "covariates left out"
 CHANCE = 0.05
 
 
 def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame, protocol: Protocol) -> Iterator[Row]:
     """The checks of one contrast under overlap weights; `balance` is `results.balance`."""
     name, limits = weighted.contrast.name, protocol.diagnostics
+    yield from _left_out(weighted, protocol)
     if weighted.propensity.model is None:
         reason = weighted.propensity.status.removeprefix("not estimable: ")
         yield not_applicable(name, SAMPLE_SIZE, limits.effective_sample_size_minimum, reason) | {"verdict": FAILED}
@@ -50,6 +52,14 @@ def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame
     yield _variances(name, terms.filter("is_modelled"), sizes, limits)
     yield _distributions(name, terms.filter("is_modelled"), sizes, limits)
     yield negative_control(weighted, times, protocol)
+
+
+def _left_out(weighted: Weighted, protocol: Protocol) -> Iterator[Row]:
+    """Which covariates of the protocol cannot be adjusted for in these arms: named, for a reader to judge."""
+    absent = [c.name for c in protocol.covariates if c.name not in weighted.covariates]
+    if absent:
+        note = f"no variation to adjust for, or not recorded: {', '.join(absent)}"
+        yield not_applicable(weighted.contrast.name, LEFT_OUT, 0, note)
 
 
 def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol) -> Row:

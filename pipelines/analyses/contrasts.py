@@ -14,7 +14,7 @@ from pipelines.analyses.horizons import contrast_times, incidence_differences, t
 from pipelines.analyses.imputed import imputed_contrasts
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.repeated import repeated_contrasts
+from pipelines.analyses.repeated import repeated_contrasts, unrepeated_contrasts
 from pipelines.analyses.rows import TREATMENT_POLICY, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
@@ -44,6 +44,7 @@ def contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         score_differences(tables, protocol),
         of_protocol(ancova_contrasts(tables, protocol), protocol),
         of_protocol(repeated_contrasts(tables, protocol), protocol),
+        unrepeated_contrasts(tables, protocol),
         _as_ratios(walking_ratios(tables, protocol)),
         _as_ratios(of_protocol(joint_contrasts(tables, protocol), protocol)),
         of_protocol(fixed_time_contrasts(tables, protocol), protocol),

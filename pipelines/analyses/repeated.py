@@ -15,7 +15,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import in_ladder_order, score_instruments, stacked, windows
+from pipelines.analyses.rows import NUMBERS, in_ladder_order, not_estimable, score_instruments, stacked, windows
 from pipelines.analyses.scores import model_rows
 from pipelines.analyses.trajectories import BASELINE
 from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
@@ -65,6 +65,35 @@ def repeated_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         )
         pieces.append(labelled.filter(pl.col("window") != BASELINE))
     return stacked(pieces)
+
+
+def unrepeated_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """A row, not estimable with its reason, for each question about a score that was not seen at two windows.
+
+    A protocol of one window asks for no repeated measures. In the core analysis set the primary scores only.
+    """
+    if len(protocol.windows) < 2:
+        return pl.DataFrame()
+    scores = tables["analysis.scores"].filter("is_observed")
+    in_full = protocol.primary.secondary_outcomes if protocol.analysis_set == "full" else ()
+    pieces = []
+    for asked in (*protocol.primary.outcomes, *in_full):
+        seen = scores.filter(pl.col("instrument") == asked.outcome)["visit_window"].n_unique()
+        if protocol.instrument(asked.outcome).kind != "score" or seen > 1:
+            continue
+        labels = {
+            "outcome": asked.outcome,
+            "window": asked.window,
+            "method": MMRM,
+            "measure": "mean difference",
+            "population": "ate",
+            "variance": "model",
+        }
+        reason = "seen at one window only" if seen else "nobody was seen at any window"
+        for contrast in protocol.contrasts:
+            tiers = {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
+            pieces.append(not_estimable(reason, **labels, **tiers))
+    return stacked(pieces).with_columns(pl.lit(None, pl.Float64).alias(name) for name in NUMBERS if pieces)
 
 
 def repeated_means(tables: Tables, protocol: Protocol) -> pl.DataFrame:

@@ -4,7 +4,7 @@ Not the project's simulator: one page of draws with a fixed seed, with confoundi
 walks at the time limit, deaths and a harmless negative control.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
@@ -42,6 +42,12 @@ def simulated_tables(patients: int, seed: int) -> dict[str, pl.DataFrame]:
 @pytest.fixture(scope="session")
 def protocol() -> Protocol:
     return load_protocol(default_protocol_file())
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Callable[[int, int], dict[str, pl.DataFrame]]:
+    """The function above, for a study of another size."""
+    return simulated_tables
 
 
 @pytest.fixture(scope="session")
