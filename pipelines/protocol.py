@@ -141,8 +141,8 @@ class Protocol(Part):
         return next(i for i in self.instruments if i.name == name)
 
     def endpoint(self, name: str) -> Endpoint:
-        """The endpoint of that name."""
-        return next(e for e in self.endpoints if e.name == name)
+        """The endpoint of that name, a supplementary one too."""
+        return next(e for e in (*self.endpoints, *self.supplementary_endpoints) if e.name == name)
 
     def tier(self, name: str) -> Tier:
         """The tier of that name."""

@@ -39,6 +39,7 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _visits_kept(ledger, snapshot["results.missing_patterns"], protocol)
     _crossover(ledger, snapshot["outcomes.crossover"])
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
+    _relapses(ledger, snapshot["analysis.symptom_relapses"], protocol)
     _quality(ledger, snapshot)
     enter_sites(ledger, snapshot, protocol)
     return ledger
@@ -304,6 +305,11 @@ def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
     ]
 
 
+def asked_aside(protocol: Protocol, tier: str) -> list[Endpoint]:
+    """Components of failure and other definitions of it, of those that a tier can have."""
+    return [e for e in protocol.supplementary_endpoints if _event_set(e, protocol, tier)]
+
+
 def drawn(protocol: Protocol, tier: str) -> list[str]:
     """Endpoints that have a curve of a tier somewhere in a report: the headline first, then its contrasts' own."""
     headline = [e.name for e in protocol.endpoints if e.is_descriptive][:1] or [e.name for e in protocol.endpoints][:1]
@@ -318,12 +324,14 @@ def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protoc
     compared = _compared_days(contrasts)
     for tier in protocol.tier_names:
         rows = frame.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == 1))
-        for endpoint in reported(protocol, tier):
+        for endpoint in (*reported(protocol, tier), *asked_aside(protocol, tier)):
+            is_aside = endpoint in protocol.supplementary_endpoints
             days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
             before: Key | None = None
             for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
                 key = keys.events(endpoint.name, tier, horizon)
-                ledger.add(key, int((days <= horizon).sum()), weight=IMPORTANT if before or endpoint.is_harm else USUAL)
+                weight = DETAIL if is_aside else IMPORTANT if before or endpoint.is_harm else USUAL
+                ledger.add(key, int((days <= horizon).sum()), weight=weight)
                 if before:
                     _nest(ledger, before, key)
                 before = key
@@ -366,7 +374,8 @@ def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protoco
 
 def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
     """A set of treatments within another gives fewer events by any day; the difference is a count too."""
-    sets = {e.name: _event_set(e, protocol, tier) for e in reported(protocol, tier) if e.within_days is None}
+    listed = (*reported(protocol, tier), *asked_aside(protocol, tier))
+    sets = {e.name: _event_set(e, protocol, tier) for e in listed if e.within_days is None}
     for inner, outer in ((a, b) for a in sets for b in sets if a != b and sets[a] and sets[a] <= sets[b]):
         if sets[inner] == sets[outer] and inner > outer:
             continue
@@ -385,6 +394,25 @@ def _event_set(endpoint: Endpoint, protocol: Protocol, tier: str) -> frozenset[s
     if REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure:
         found.add(tier)
     return frozenset(found)
+
+
+def _relapses(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
+    """Who responded, and who of them was seen to have relapsed by each horizon."""
+    if frame.is_empty():
+        return
+    days = sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
+    for rule in protocol.relapses:
+        for tier in protocol.tier_names:
+            rows = frame.filter((pl.col("relapse") == rule.name) & (pl.col("tier").cast(pl.String) == tier))
+            whole = keys.responded(rule.name, tier)
+            ledger.add(whole, rows.height, weight=DETAIL)
+            _nest(ledger, whole, keys.patients(tier))
+            seen = rows.filter(pl.col("status") == 1)["time_upper_days"]
+            chain = [keys.relapsed(rule.name, tier, day) for day in days]
+            for key, day in zip(chain, days, strict=True):
+                ledger.add(key, int((seen <= day).sum()), weight=DETAIL)
+            for one, other in pairwise([*chain, whole]):
+                _nest(ledger, one, other)
 
 
 def _quality(ledger: Ledger, snapshot: Snapshot) -> None:

@@ -124,7 +124,8 @@ def _curves(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     """The last step before each horizon; tiers where the report prints the events by then, contrasts by themselves."""
     parts = []
     for (endpoint,), rows in frame.group_by("endpoint", maintain_order=True):
-        asked = next((e for e in study.protocol.endpoints if e.name == endpoint), None)
+        known = (*study.protocol.endpoints, *study.protocol.supplementary_endpoints)
+        asked = next((e for e in known if e.name == endpoint), None)
         for day in counts.horizons(asked, study.protocol) if asked else ():
             groups = [name for name in ("tier", "weighting", "contrast", "cause") if name in frame.columns]
             at = rows.filter(pl.col("time_days") <= day).sort("time_days").group_by(groups, maintain_order=True).last()

@@ -70,6 +70,16 @@ def events(endpoint: str, tier: str, upto_days: float) -> Key:
     return ("events", endpoint, tier, f"{upto_days:g}")
 
 
+def responded(relapse: str, tier: str) -> Key:
+    """Patients who responded, and so could relapse."""
+    return ("responded", relapse, tier)
+
+
+def relapsed(relapse: str, tier: str, upto_days: float) -> Key:
+    """Those of them who were seen to have relapsed by a day, counted from the first responding visit."""
+    return ("relapsed", relapse, tier, f"{upto_days:g}")
+
+
 def crossover(tier: str, to: str) -> Key:
     """Patients whose next tier this is; `none` where none followed."""
     return ("crossover", tier, to)

@@ -156,12 +156,14 @@ class Cohort:
 
     def _times(self) -> None:
         pieces = []
-        for endpoint in self.protocol.endpoints:
+        aside = np.random.default_rng(17)
+        for endpoint in (*self.protocol.endpoints, *self.protocol.supplementary_endpoints):
+            rng = aside if endpoint in self.protocol.supplementary_endpoints else self.rng
             factor = {"harm_90_days": 0.6, "opioid_start": 0.5, "negative_control": 0.2}.get(endpoint.name, 1.0)
-            event = self.rng.exponential(365.25 / np.array([HAZARD[t] * factor for t in self.tier]))
+            event = rng.exponential(365.25 / np.array([HAZARD[t] * factor for t in self.tier]))
             event = np.where(self.site == MANY_FAILURES, event / 2.5, event)
-            death = self.rng.exponential(365.25 / 0.025, self.n)
-            end = self.rng.uniform(500, 1500, self.n)
+            death = rng.exponential(365.25 / 0.025, self.n)
+            end = rng.uniform(500, 1500, self.n)
             if endpoint.within_days:
                 end = np.minimum(end, endpoint.within_days)
             time = np.minimum(np.minimum(event, death), end)
@@ -287,6 +289,7 @@ class Cohort:
         self.tables["results.propensity_overlap"] = self._overlap()
         self.tables["results.missing_patterns"] = self._patterns()
         self._ladder()
+        self._relapses()
         self._hazards()
         self.tables["results.log_rank"] = pl.DataFrame(
             {"endpoint": ["treatment_failure"], "strata": [None], "statistic": [81.2], "df": [4], "p_value": [1e-12]}
@@ -635,6 +638,25 @@ class Cohort:
         self.tables["results.ladder_occupation"] = curves.rename({"group": "tier", "time": "time_days"})
         spent = time_in_state(stays, *asked, group="index_tier", tau=730.0).rename({"group": "tier"})
         self.tables["results.ladder_times"] = spent.with_columns(tau_days=pl.lit(730.0))
+
+    def _relapses(self) -> None:
+        """Three of five respond; four in ten of them are seen to relapse at the first, second or third visit after."""
+        rng = np.random.default_rng(19)
+        responds, relapses = rng.random(self.n) < 0.6, rng.random(self.n) < 0.4
+        visit = rng.choice([91.0, 274.0, 640.0], self.n)
+        rows = [
+            {"relapse": rule.name, "tier": tier, "status": int(back), "time_upper_days": float(day) if back else None}
+            for rule in self.protocol.relapses
+            for tier, back, day, asked in zip(self.tier, relapses, visit, responds, strict=True)
+            if asked
+        ]
+        self.tables["analysis.symptom_relapses"] = pl.DataFrame(rows)
+        ends = ((0.0, 91.0, 0.87), (91.0, 274.0, 0.73), (300.0, 400.0, 0.66), (274.0, 640.0, 0.6))
+        self.tables["results.relapse_curves"] = pl.DataFrame(
+            [{"relapse": rule.name, "tier": tier, "lower_days": low, "upper_days": high, "estimate": free,
+              "status": "estimable"}
+             for rule in self.protocol.relapses for tier in SHARES for low, high, free in ends]
+        )  # fmt: skip
 
     def _hazards(self) -> None:
         """Curves with death censored, and a ratio that falls from 1 to 0.4 over two years."""

@@ -142,7 +142,7 @@ def _horizon_table(study: Study) -> Table:
         reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. The "
         "event "
         "of a contrast is shown for its two tiers only. Endpoints lie within each other: do not add them. Other "
-        "definitions of failure are in the results.",
+        "definitions of failure stand [below](#definitions).",
         notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", LEGEND),
         source="results.cumulative_incidence (weighting = unweighted)",
     )
