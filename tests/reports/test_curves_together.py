@@ -69,11 +69,39 @@ def test_all_curves_together_give_no_small_count_away(study: Study) -> None:
     assert list(small_counts(study)) == []
 
 
+def five_apart(table: str) -> pl.DataFrame:
+    """100 patients of one tier: 30 fail by day 50 and 25 of these are operated on by day 60, so that 5 are not."""
+    patients = [f"P{k:03d}" for k in range(100)]
+    if table == "analysis.subjects":
+        return pl.DataFrame({"patient_id": patients, "tier": ["esi"] * 100})
+    if table != "analysis.time_to_event":
+        raise LookupError
+    pieces = []
+    for endpoint, events, day in ((HEADLINE, 30, 50.0), ("decompression_or_fusion", 25, 60.0)):
+        has = [k < events for k in range(100)]
+        pieces.append(
+            pl.DataFrame(
+                {
+                    "episode_id": patients,
+                    "patient_id": patients,
+                    "tier": ["esi"] * 100,
+                    "endpoint": [endpoint] * 100,
+                    "time_days": [day if event else 900.0 for event in has],
+                    "status": [int(event) for event in has],
+                }
+            )
+        )
+    return pl.concat(pieces)
+
+
 def test_the_same_attack_finds_small_counts_where_curves_are_cut_for_themselves(
-    large_cohort: Any, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert list(small_counts(Study(five_apart, protocol))) == []
     monkeypatch.setattr(Gate, "_beside", lambda self, times, grid, endpoint, other, tier: grid)
-    assert list(small_counts(Study(large_cohort.read, protocol)))
+    assert f"{HEADLINE} but not decompression_or_fusion in esi by 91.0" in list(
+        small_counts(Study(five_apart, protocol))
+    )
 
 
 def listened(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[tuple[Any, ...]]:
