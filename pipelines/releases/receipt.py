@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,10 +145,14 @@ def read_receipt(path: Path) -> Receipt:
     try:
         content = path.read_bytes()
         document = json.loads(content)
+        run, files = document["run"], dict(document["files"])
+        for text in (run["release"], run["made_at"], run["protocol"]["name"], document["digest"]):
+            _require_text(text)
+        dict(run["tables"])
         return Receipt(
-            run=document["run"],
+            run=run,
             digest=document["digest"],
-            files=document["files"],
+            files=files,
             folder=path.parent.parent if path.parent.name == ARCHIVE else path.parent,
             signature=signature.read_text(encoding="ascii") if signature.exists() else None,
             content=content,
@@ -157,12 +161,17 @@ def read_receipt(path: Path) -> Receipt:
         raise ReleaseError(f"the receipt {path} cannot be read; render the report again with: lss report") from None
 
 
+def _require_text(text: object) -> None:
+    if not isinstance(text, str) or "/" in text or "\\" in text:  # release and protocol name files
+        raise ValueError("not a receipt")
+
+
 def receipts(home: Home) -> Iterator[Receipt]:
-    """Every receipt of the home's reports, those of replaced reports too."""
-    for path in sorted(home.path.glob("reports/*/*/receipt.json")):
-        yield read_receipt(path)
-    for path in sorted(home.path.glob(f"reports/*/*/{ARCHIVE}/receipt-*.json")):
-        yield read_receipt(path)
+    """Every receipt of the home's reports, those of replaced reports too; one that cannot be read speaks of none."""
+    current = sorted(home.path.glob("reports/*/*/receipt.json"))
+    for path in [*current, *sorted(home.path.glob(f"reports/*/*/{ARCHIVE}/receipt-*.json"))]:
+        with suppress(ReleaseError):
+            yield read_receipt(path)
 
 
 def digest_of(run: Mapping[str, Any]) -> str:

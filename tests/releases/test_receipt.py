@@ -133,6 +133,24 @@ def test_a_changed_receipt_is_found(home: Home, report: Path) -> None:
     assert _sound(home, report)["receipt"] is False
 
 
+@pytest.mark.parametrize("spoil", [
+    lambda document: {},
+    lambda document: document | {"files": ["report.html"]},
+    lambda document: document | {"run": document["run"] | {"release": "../../elsewhere"}},
+    lambda document: document | {"run": {key: document["run"][key] for key in document["run"] if key != "tables"}},
+])  # fmt: skip
+def test_a_receipt_that_is_none_is_told_in_one_sentence_and_blocks_no_other(home: Home, report: Path, spoil) -> None:
+    other = home.path / "reports" / "older" / "ladder"
+    other.mkdir(parents=True)
+    path = report.parent / "receipt.json"
+    spoilt = json.dumps(spoil(json.loads(path.read_text())))
+    (other / "receipt.json").write_text(spoilt)
+    assert _sound(home, report)["report"] is True
+    path.write_text(spoilt)
+    with pytest.raises(ReleaseError, match="cannot be read; render the report again"):
+        verify(home, report)
+
+
 def test_a_report_of_an_earlier_run_is_verified_against_the_archive(home: Home, report: Path, tmp_path: Path) -> None:
     mailed = tmp_path / "mailed.html"
     shutil.copy(report, mailed)
