@@ -39,6 +39,7 @@ KINDS = {
     "episode": ("treatment",),
 }  # what a table of coded records is asked for
 NOT_IN_COHORT, NO_MEANING = "person not in the cohort", "no code of the study"
+NO_PERSON = "no readable person_id"
 NOT_IN_PROTOCOL = "instrument or tier not in the protocol"
 _DISC_CODES = ("63030", "63035")  # usually for a disc: before the diagnosis of stenosis they are no treatment of it
 _ENDS = {"visit_occurrence": "visit_end_date", "drug_exposure": "drug_exposure_end_date"}
@@ -222,11 +223,17 @@ def _outcomes(
             (name, USED, told.height - strange),
             (name, NOT_IN_PROTOCOL, strange),
             (name, NO_MEANING, of_cohort.height - told.height),
-            (name, NOT_IN_COHORT, frame.height - of_cohort.height),
+            *_others(name, frame, of_cohort.height),
         ]
-    counts += [("person", USED, followed.height), ("person", NOT_IN_COHORT, frames["person"].height - followed.height)]
-    counts += [("death", USED, death.height), ("death", NOT_IN_COHORT, frames["death"].height - death.height)]
+    counts += [("person", USED, followed.height), *_others("person", frames["person"], followed.height)]
+    counts += [("death", USED, death.height), *_others("death", frames["death"], death.height)]
     periods = frames["observation_period"]
     within = periods.filter(ours).height
-    counts += [("observation_period", USED, within), ("observation_period", NOT_IN_COHORT, periods.height - within)]
+    counts += [("observation_period", USED, within), *_others("observation_period", periods, within)]
     return tuple(counts)
+
+
+def _others(name: str, frame: pl.DataFrame, ours: int) -> list[tuple[str, str, int]]:
+    """Rows that are not of the cohort's persons."""
+    nobody = frame["person_id"].null_count()
+    return [(name, NOT_IN_COHORT, frame.height - ours - nobody), (name, NO_PERSON, nobody)]
