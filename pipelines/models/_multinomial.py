@@ -51,9 +51,14 @@ class MultinomialFit:
     converged: bool
 
     @cached_property
+    def information(self) -> Floats:
+        """Fisher information at the fit, shape (q, q), arms one after the other."""
+        return _information(self.design, self.probabilities, self.weights)
+
+    @cached_property
     def covariance(self) -> Floats:
         """Inverse information, shape (q, q), arms one after the other; raises LinAlgError if it is singular."""
-        return inverse(_information(self.design, self.probabilities, self.weights))
+        return inverse(self.information)
 
     def scores(self) -> Floats:
         """Return each row's (weighted) score, shape (n, q), arms one after the other."""
@@ -84,8 +89,10 @@ class MultinomialFit:
         shares = np.bincount(self.codes, self.weights, k) / (
             len(self.codes) if self.weights is None else self.weights.sum()
         )
-        null = _information(self.design, np.tile(shares, (len(self.codes), 1)), self.weights)
-        shares_kept = eigh(_information(self.design, self.probabilities, self.weights), null, eigvals_only=True)
+        # where all rows have the same probabilities every block is a multiple of one cross product
+        rows = self.design if self.weights is None else self.design * self.weights[:, None]
+        null = np.kron(np.diag(shares[1:]) - np.outer(shares[1:], shares[1:]), rows.T @ self.design)
+        shares_kept = eigh(self.information, null, eigvals_only=True)
         if shares_kept[0] > SEPARATION_SHARE:
             return None
         # the coefficients that run off are those of the separating columns
