@@ -3,6 +3,7 @@
 Each function changes a draft's manifest, or what stands at the names that it gives. Hashes were written before.
 """
 
+import hashlib
 import os
 import re
 import socket
@@ -42,6 +43,10 @@ NAMES = (
     "\\u0440atients.csv",
     "manifest.toml",
 )
+CODES = (
+    "CPT", "63047", "treatment", "esi", "fusion", "none", "event", "infection", "", " ", "*", "64*",
+    "'; DROP TABLE raw.codes; --", "\u202e", "x" * 200, '"', "123-45-6789", "2020-01-01",
+)  # fmt: skip
 RELEASES = (
     "../up",
     "/root",
@@ -162,6 +167,17 @@ def many_files(draft: Draft) -> None:
     _sub(draft, r'sha256 = \["(\w+)"\]', lambda found: "sha256 = [" + ", ".join([f'"{found[1]}"'] * count) + "]")
 
 
+def code_list(draft: Draft) -> None:
+    """A code list that is a path, one of the tables, or a list of nonsense whose hash is right."""
+    way = draft.random.choice(("path", "table", "list", "list"))
+    name = draft.random.choice(NAMES) if way == "path" else draft.file() if way == "table" else "codes.csv"
+    if way == "list":
+        rows = [",".join(draft.random.choice(CODES) for _ in range(4)) for _ in range(draft.random.choice((0, 1, 3)))]
+        draft.files[name] = "\n".join(["system,code,kind,measure", *rows, ""]).encode("utf-8", "surrogatepass")
+    sha256 = hashlib.sha256(draft.files.get(name, b"")).hexdigest()
+    draft.manifest += f'\n[[code_lists]]\nfile = "{name}"\nsha256 = "{sha256}"\n'.encode("utf-8", "surrogatepass")
+
+
 def other_hash(draft: Draft) -> None:
     """A hash in another form: capitals, too short, of nothing."""
     other = draft.random.choice((str.upper, lambda text: text[:-1], lambda text: "0" * 64, lambda text: text + "0"))
@@ -216,6 +232,7 @@ LIES: tuple[Callable[[Draft], None], ...] = (
     lose_a_line,
     swap_tables,
     many_files,
+    code_list,
     other_hash,
     other_bytes,
     no_plain_file,
