@@ -43,7 +43,7 @@ def read_parquet(data: bytes, file: str, are_dates_allowed: bool = False) -> Fil
         refuse_repeated(given.names, file)
         _refuse_notes(source, given, file)
         columns = pa.schema([(name, given.field(name).type) for name in given.names])
-        schema = pl.DataFrame(columns.empty_table()).schema
+        schema = pl.DataFrame(pa.Table.from_batches([], schema=columns)).schema  # empty_table would import pandas
         _refuse_types(schema, file, are_dates_allowed)
         groups = [source.metadata.row_group(i) for i in range(source.metadata.num_row_groups)]
         is_bomb = sum(group.total_byte_size for group in groups) > largest_size(data)

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+from pipelines.simulate import simulate
 
 SCRIPT = """
 import sys
@@ -16,8 +19,17 @@ print(",".join(sorted(loaded)))
 """
 
 
-def test_checking_loads_nothing_heavy(release) -> None:
+def loaded(folder: Path) -> str:
+    """What of it a check of the release in the folder loads."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(release.write())], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", SCRIPT, str(folder)], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.strip() == ""
+    return done.stdout.strip()
+
+
+def test_checking_loads_nothing_heavy(release) -> None:
+    assert loaded(release.write()) == ""
+
+
+def test_checking_parquet_loads_its_reader_alone(tmp_path: Path) -> None:
+    assert loaded(simulate(tmp_path / "release", 20, 1, "parquet", truth_patients=0)) == "pyarrow"
