@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from pipelines.reports import counts, keys
+from pipelines.reports.balance import is_of_counts, shown_difference
+from pipelines.reports.overlap import histograms, merged_bins
 from pipelines.reports.study import Study
 from pipelines.reports.suppression import Key
 
@@ -65,6 +67,18 @@ def _diagnostics(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(value=pl.when(~is_count).then("value"))
 
 
+def _balance(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Differences as the report shows them; what else is a function of an arm's count of patients is left out."""
+    arms = {contrast.name: (contrast.tier, contrast.reference) for contrast in study.protocol.contrasts}
+    rows = list(frame.iter_rows(named=True))
+    counted = pl.Series([is_of_counts(study.protocol, row["covariate"]) for row in rows], dtype=pl.Boolean)
+    shown = [shown_difference(study, row, *arms[row["contrast"]]) if row["contrast"] in arms else None for row in rows]
+    return frame.with_columns(
+        pl.Series("smd", shown, dtype=pl.Float64),
+        *[pl.when(~counted).then(name).alias(name) for name in ("variance_ratio", "ks")],
+    )
+
+
 # ------------------------------------------------------------------------------------------------------- counted tables
 
 
@@ -108,6 +122,24 @@ def _stop_reasons(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
         return keys.stops(*place(row))
 
     return _counted(study, frame, {"walks": part, "subjects": whole}, ("estimate", part, whole))
+
+
+def _preferences(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """The bars that the report draws, merged, with their share of the arm."""
+    pairs = frame.select("contrast", "tier", "reference").unique("contrast")
+    stamp = frame.head(1).select(name for name in ("release", "protocol_hash") if name in frame.columns)
+    made = []
+    for contrast, arm, bins in histograms(frame):
+        for found in merged_bins(bins, study.gate.minimum):
+            key = keys.preference(contrast, arm, found.low, found.high)
+            share = study.gate.rough_share(key, keys.patients(arm))
+            made.append({"contrast": contrast, "arm": arm, "low": found.low, "high": found.high, "share": share})
+    merged = pl.DataFrame(made, schema=dict.fromkeys(("contrast", "arm"), pl.String)
+                          | dict.fromkeys(("low", "high", "share"), pl.Float64))  # fmt: skip
+    whole = merged.join(pairs, on="contrast", maintain_order="left")
+    if stamp.width and whole.height:
+        whole = whole.join(stamp, how="cross")
+    return whole.with_columns(subjects=pl.lit(None, frame.schema["subjects"])).select(frame.columns)
 
 
 def _trajectories(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
@@ -210,7 +242,8 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "stop_reasons": _stop_reasons,
     "subgroups": _subgroups,
     "diagnostics": _diagnostics,
-    "balance": _of_no_group,
+    "balance": _balance,
+    "propensity_overlap": _preferences,
     "log_rank": _of_no_group,
     "gray_test": _of_no_group,
     "proportional_hazards": _of_no_group,

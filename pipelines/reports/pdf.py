@@ -4,6 +4,7 @@ What pages look like is in `templates/report.typ`.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,9 +125,15 @@ def column_widths(table: content.Table) -> list[float]:
     if 0.8 * _PAGE_MM < total <= _PAGE_MM:
         return [round(width * _PAGE_MM / total, 2) for width in wanted]
     if total > _PAGE_MM:
-        words = sum(w for w, c in zip(wanted, table.columns, strict=True) if c.align == "left")
+        wraps = [c.align == "left" and _can_wrap(body, place) for place, c in enumerate(table.columns)]
+        words = sum(w for w, can in zip(wanted, wraps, strict=True) if can)
         left = max(0.35, (words - (total - _PAGE_MM)) / words) if words else 1.0
-        wanted = [w * left if c.align == "left" else w for w, c in zip(wanted, table.columns, strict=True)]
+        wanted = [w * left if can else w for w, can in zip(wanted, wraps, strict=True)]
         scale = min(1.0, _PAGE_MM / sum(wanted))
         wanted = [w * scale for w in wanted]
     return [round(width, 2) for width in wanted]
+
+
+def _can_wrap(rows: Sequence[content.Row], place: int) -> bool:
+    """Whether a column's texts have a space to wrap at; names and traces have none."""
+    return any(" " in str(row.cells[place]) for row in rows)

@@ -717,7 +717,8 @@ class Cohort:
                 rows.append((contrast.name, "unweighted", term, float(rng.normal(0, 0.3)), term in terms))
                 rows.append((contrast.name, "overlap", term, float(rng.normal(0, 0.02)), term in terms))
         names = ["contrast", "weighting", "covariate", "smd", "is_modelled"]
-        return pl.DataFrame(rows, schema=names, orient="row")
+        frame = pl.DataFrame(rows, schema=names, orient="row")
+        return frame.with_columns(variance_ratio=1 + pl.col("smd") / 4, ks=pl.col("smd").abs() / 2)
 
     def _overlap(self) -> pl.DataFrame:
         """Preference scores drawn anew for both arms of each contrast, in ten bins."""

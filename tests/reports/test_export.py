@@ -84,3 +84,38 @@ def test_numbers_have_three_digits(left: dict[str, pl.DataFrame]) -> None:
 def test_a_table_that_no_rule_speaks_of_leaves_without_rows(study: Study) -> None:
     stranger = pl.DataFrame({"patient_id": ["p1"], "estimate": [1.0]})
     assert released(study, "brand_new", stranger).height == 0
+
+
+def test_differences_of_indicators_leave_as_their_counts_allow(
+    left: dict[str, pl.DataFrame],
+    small_cohort,  # type: ignore[no-untyped-def]
+    protocol: Protocol,
+) -> None:
+    """Of two counts of patients: from those printed or not at all; distances and ratios of variances never."""
+    indicators = {c.name for c in protocol.covariates if c.kind == "boolean"}
+    own = small_cohort.tables["results.balance"]
+    rows = left["balance"].with_columns(
+        is_indicator=pl.col("covariate").is_in(list(indicators)) | pl.col("covariate").str.contains("[T.", literal=True),
+        before=own["smd"],
+    )
+    counted = rows.filter("is_indicator")
+    assert counted.height > 40
+    assert counted["ks"].null_count() == counted["variance_ratio"].null_count() == counted.height
+    assert not (counted.filter(weighting="unweighted")["smd"] == counted.filter(weighting="unweighted")["before"]).any()
+    kept = rows.filter(~pl.col("is_indicator"))
+    assert (kept["smd"] - kept["before"]).abs().max() <= 0.0051
+
+
+def test_bars_of_the_preference_score_leave_merged_and_without_counts(
+    left: dict[str, pl.DataFrame],
+    small_cohort,  # type: ignore[no-untyped-def]
+) -> None:
+    bars = left["propensity_overlap"]
+    assert 0 < bars.height < small_cohort.tables["results.propensity_overlap"].height
+    assert bars["subjects"].null_count() == bars.height
+    ends = bars.group_by("contrast", "arm").agg(pl.col("low").min(), pl.col("high").max())
+    assert ends["low"].to_list() == [0.0] * ends.height
+    assert ends["high"].to_list() == pytest.approx([1.0] * ends.height)
+    sizes = dict(small_cohort.tables["analysis.subjects"].group_by("tier").len().iter_rows())
+    drawn = [row for row in bars.drop_nulls("share").iter_rows(named=True) if row["share"] > 0]
+    assert all(row["share"] * sizes[row["arm"]] > 10.4 for row in drawn)

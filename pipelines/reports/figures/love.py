@@ -15,7 +15,7 @@ _LABELS_MM = 42.0
 
 @dataclass(frozen=True)
 class LoveRow:
-    """A term with its absolute standardised differences; None is not drawn."""
+    """A term with its standardised differences, drawn without their sign; None is not drawn."""
 
     label: str
     before: Drawn | None
@@ -31,13 +31,16 @@ class LoveGroup:
     limit: float
 
 
-def love_panel(groups: Sequence[LoveGroup], title: str, alt: str) -> Panel:
-    """One panel: open circles before weighting, squares after; the broken line is the limit of each group."""
+def love_panel(groups: Sequence[LoveGroup], reach: float, title: str, alt: str) -> Panel:
+    """One panel: open circles before weighting, squares after; the broken line is the limit of each group.
+
+    `reach` is the largest difference on the axis: the same for panels that stand beside each other.
+    """
     tall = sum(_GAP_MM + _ROW_MM * len(group.rows) for group in groups)
     with style.house_style():
         figure = style.canvas(style.COLUMN_MM, 10 + tall)
         ax = style.axes_mm(figure, left=_LABELS_MM, bottom=9, right=3, top=1)
-        ax.set_xlim(0, _reach(groups))
+        ax.set_xlim(0, 1.06 * reach)
         ax.set_ylim(tall, 0)
         top = 0.0
         for group in groups:
@@ -47,13 +50,14 @@ def love_panel(groups: Sequence[LoveGroup], title: str, alt: str) -> Panel:
         ax.set_yticks([])
         ax.grid(axis="x", color=style.FAINT, linewidth=0.5)
         ax.set_axisbelow(True)
-        ax.set_xlabel("Absolute standardised difference")
+        ax.set_xlabel("Absolute standardised difference (○ before, ■ after)")
         return Panel(style.svg(figure), alt, style.COLUMN_MM, title)
 
 
-def _reach(groups: Sequence[LoveGroup]) -> float:
-    values = [float(v) for group in groups for row in group.rows for v in (row.before, row.after) if v is not None]
-    return 1.06 * max([*values, *(group.limit for group in groups)])
+def reach_of(groups: Sequence[LoveGroup]) -> float:
+    """The largest difference or limit of these groups."""
+    values = [abs(v) for group in groups for row in group.rows for v in (row.before, row.after) if v is not None]
+    return max([*values, *(group.limit for group in groups)])
 
 
 def _draw_group(ax: Axes, group: LoveGroup, top: float) -> None:
@@ -65,13 +69,13 @@ def _draw_group(ax: Axes, group: LoveGroup, top: float) -> None:
         y = top + _GAP_MM + (place + 0.5) * _ROW_MM
         _word(ax, row.label, y, style.INK, 400)
         if row.before is not None and row.after is not None:
-            ax.plot([row.before, row.after], [y, y], color=style.RULE, linewidth=0.7, zorder=1)
+            ax.plot([abs(row.before), abs(row.after)], [y, y], color=style.RULE, linewidth=0.7, zorder=1)
         if row.before is not None:
-            ax.plot([row.before], [y], marker="o", markersize=3.0, markerfacecolor=style.PAPER, color=style.QUIET,
+            ax.plot([abs(row.before)], [y], marker="o", markersize=3.0, markerfacecolor=style.PAPER, color=style.QUIET,
                     linestyle="none", clip_on=False, zorder=3)  # fmt: skip
         if row.after is not None:
-            ax.plot([row.after], [y], marker="s", markersize=2.8, color=style.ACCENT, linestyle="none", clip_on=False,
-                    zorder=4)  # fmt: skip
+            ax.plot([abs(row.after)], [y], marker="s", markersize=2.8, color=style.ACCENT, linestyle="none",
+                    clip_on=False, zorder=4)  # fmt: skip
 
 
 def _word(ax: Axes, text: str, y: float, colour: str, weight: int) -> None:

@@ -6,10 +6,10 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast
 from pipelines.reports import balance, keys, numbers, overlap
-from pipelines.reports.content import Block, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
-from pipelines.reports.figures.love import LoveGroup, LoveRow, love_panel
+from pipelines.reports.content import Block, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.figures.love import LoveGroup, LoveRow, love_panel, reach_of
 from pipelines.reports.figures.overlap import OverlapArm, OverlapBin, described, overlap_panel
-from pipelines.reports.gate import LEGEND
+from pipelines.reports.gate import LEGEND, Drawn
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
@@ -28,7 +28,7 @@ def comparability(study: Study) -> Section:
         "patients of either group could have been given the other tier at all. "
         "They say nothing about what was not recorded."
     )
-    blocks: list[Block] = [lead, *love_figure(study), *overlap_figure(study), *_balance_table(study)]
+    blocks: list[Block] = [lead, *_balance_table(study), *love_figure(study), *overlap_figure(study)]
     return Section("balance", title, tuple(blocks))
 
 
@@ -37,9 +37,11 @@ def comparability(study: Study) -> Section:
 
 def love_figure(study: Study) -> list[Figure]:
     """A Love plot a contrast; none where nothing was weighted."""
-    panels = [panel for contrast in study.protocol.contrasts if (panel := _love(study, contrast)) is not None]
-    if not panels:
+    groups = {study.versus(c): found for c in study.protocol.contrasts if (found := _love_groups(study, c))}
+    if not groups:
         return []
+    reach = max(reach_of(found) for found in groups.values())
+    panels = [love_panel(found, reach, name, _love_alt(name, found)) for name, found in groups.items()]
     return [
         Figure(
             "figure-balance",
@@ -51,40 +53,44 @@ def love_figure(study: Study) -> list[Figure]:
             "are drawn. Broken line: the limit; for terms left out it grows by what chance alone would make of so "
             "many. Where a circle is missing, it would give away a small count.",
             source="results.balance (weighting = unweighted, overlap); results.diagnostics "
-            f"(check = {_UNMODELLED}); indicators before weighting from the counts of Table 1",
+            f"(check = {_UNMODELLED}); indicators before weighting from the counts printed in table-1",
         )
     ]
 
 
-def _love(study: Study, contrast: Contrast) -> Panel | None:
+def _love_groups(study: Study, contrast: Contrast) -> list[LoveGroup]:
+    """The terms of a contrast's model and the worst of those it leaves out; none where nothing was weighted."""
     rows = study.snapshot.rows("results.balance", contrast=contrast.name)
     if rows.is_empty() or not (rows["weighting"] == "overlap").any():
-        return None
+        return []
     smallest = study.protocol.diagnostics.smd_maximum
     modelled = _love_rows(study, contrast, rows.filter("is_modelled"))
-    modelled.sort(key=lambda row: -(row.before if row.before is not None else -1.0))
-    left_out = _love_rows(study, contrast, rows.filter(~pl.col("is_modelled")))
-    left_out.sort(key=lambda row: -(row.after if row.after is not None else -1.0))
+    modelled.sort(key=lambda row: -abs(row.before) if row.before is not None else 1.0)
     groups = [LoveGroup("In the model", tuple(modelled), smallest)]
+    left_out = _love_rows(study, contrast, rows.filter(~pl.col("is_modelled")))
+    left_out.sort(key=lambda row: -abs(row.after) if row.after is not None else 1.0)
     if left_out:
         title = f"Left out: {min(_WORST, len(left_out))} furthest apart of {len(left_out)}"
         groups.append(LoveGroup(title, tuple(left_out[:_WORST]), _limit_by_chance(study, contrast, smallest)))
-    said = "; ".join(
-        f"{group.title.split(':')[0].lower()}, largest before {_largest(group.rows, 'before')}, "
-        f"after {_largest(group.rows, 'after')}, limit {numbers.fixed(group.limit, 2)}"
+    return groups
+
+
+def _love_alt(name: str, groups: Sequence[LoveGroup]) -> str:
+    said = [
+        f"{group.title.split(':')[0].lower()}, largest before {_largest([row.before for row in group.rows])}, "
+        f"after {_largest([row.after for row in group.rows])}, limit {numbers.fixed(group.limit, 2)}"
         for group in groups
-    )
-    name = study.versus(contrast)
-    return love_panel(groups, name, f"Love plot of absolute standardised differences, {name}: {said}.")
+    ]
+    return f"Love plot of absolute standardised differences, {name}: {'; '.join(said)}."
 
 
 def _love_rows(study: Study, contrast: Contrast, rows: pl.DataFrame) -> list[LoveRow]:
-    found: dict[str, dict[str, object]] = {}
+    found: dict[str, dict[str, Drawn | None]] = {}
     for row in rows.filter(pl.col("weighting").is_in([balance.UNWEIGHTED, "overlap"])).iter_rows(named=True):
         value = balance.shown_difference(study, row, contrast.tier, contrast.reference)
-        found.setdefault(row["covariate"], {})[row["weighting"]] = None if value is None else type(value)(abs(value))
+        found.setdefault(row["covariate"], {})[row["weighting"]] = value
     return [
-        LoveRow(balance.label(study.protocol, term), values.get(balance.UNWEIGHTED), values.get("overlap"))  # type: ignore[arg-type]
+        LoveRow(balance.label(study.protocol, term), values.get(balance.UNWEIGHTED), values.get("overlap"))
         for term, values in found.items()
     ]
 
@@ -94,9 +100,9 @@ def _limit_by_chance(study: Study, contrast: Contrast, otherwise: float) -> floa
     return float(found["threshold"][0]) if found.height and found["threshold"][0] is not None else otherwise
 
 
-def _largest(rows: Sequence[LoveRow], when: str) -> str:
-    values = [value for row in rows if (value := getattr(row, when)) is not None]
-    return numbers.fixed(max(values), 2) if values else "not shown"
+def _largest(values: Sequence[Drawn | None]) -> str:
+    known = [abs(value) for value in values if value is not None]
+    return numbers.fixed(max(known), 2) if known else "not shown"
 
 
 # ------------------------------------------------------------------------------------------------------------- overlap

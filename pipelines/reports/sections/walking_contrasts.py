@@ -36,7 +36,7 @@ def _joint_table(study: Study, frame: pl.DataFrame, instrument: Instrument, wind
         (
             Column("Contrast", "left"),
             *[Column(name, group="Adjusted ratio (95 % CI)") for name in ("Distance", "Time", "Speed")],
-            Column("Distance, unadjusted"),
+            Column("Distance", group="Unadjusted"),
             Column("Why withheld", "left"),
         ),
         tuple(rows),
@@ -55,8 +55,8 @@ def _metres_table(study: Study, frame: pl.DataFrame, instrument: Instrument, win
         f"{instrument.label} compared at {study.window_label(window)}",
         (
             Column("Contrast", "left"),
-            Column("Adjusted difference, metres (95 % CI)"),
-            Column("Unadjusted"),
+            Column("Adjusted", group="Difference in metres (95 % CI)"),
+            Column("Unadjusted", group="Difference in metres (95 % CI)"),
             Column("Why withheld", "left"),
         ),
         tuple(rows),
