@@ -26,7 +26,7 @@ def shown_difference(study: Study, row: Mapping[str, Any], tier: str, reference:
     arms = (keys.patients(tier), keys.patients(reference))
     if row["weighting"] != UNWEIGHTED or not is_of_counts(study.protocol, row["covariate"]):
         return study.gate.drawn(row["smd"], DIGITS, *arms)
-    part = _printed_part(study.protocol, row["covariate"])
+    part = printed_part(study.protocol, row["covariate"])
     if part is None:
         return None
     shares = [study.gate.drawn_share(keys.characteristic(*part, arm), keys.patients(arm)) for arm in (tier, reference)]
@@ -44,7 +44,7 @@ def is_of_counts(protocol: Protocol, term: str) -> bool:
     )
 
 
-def _printed_part(protocol: Protocol, term: str) -> tuple[str, str] | None:
+def printed_part(protocol: Protocol, term: str) -> tuple[str, str] | None:
     """Covariate and level of Table 1 that an indicator stands for; None for products of several."""
     if ":" in term:
         return None

@@ -4,7 +4,7 @@ A count stays where the report would print it, and as it would; estimates stay, 
 patients; curves are cut to the protocol's horizons. Tables that no rule here speaks of leave without rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
@@ -68,11 +68,21 @@ def _diagnostics(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _balance(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
-    """Differences as the report shows them; what else is a function of an arm's count of patients is left out."""
+    """Differences of the arms of each contrast."""
     arms = {contrast.name: (contrast.tier, contrast.reference) for contrast in study.protocol.contrasts}
+    return _differences(study, frame, [arms.get(name) for name in frame["contrast"].to_list()])
+
+
+def _choice_balance(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Differences of every pair of tiers."""
+    return _differences(study, frame, list(frame.select("tier", "reference").iter_rows()))
+
+
+def _differences(study: Study, frame: pl.DataFrame, arms: Sequence[tuple[str, str] | None]) -> pl.DataFrame:
+    """Differences as the report shows them; what else is a function of an arm's count of patients is left out."""
     rows = list(frame.iter_rows(named=True))
     counted = pl.Series([is_of_counts(study.protocol, row["covariate"]) for row in rows], dtype=pl.Boolean)
-    shown = [shown_difference(study, row, *arms[row["contrast"]]) if row["contrast"] in arms else None for row in rows]
+    shown = [shown_difference(study, row, *pair) if pair else None for row, pair in zip(rows, arms, strict=True)]
     return frame.with_columns(
         pl.Series("smd", shown, dtype=pl.Float64),
         *[pl.when(~counted).then(name).alias(name) for name in ("variance_ratio", "ks")],
@@ -243,6 +253,7 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "subgroups": _subgroups,
     "diagnostics": _diagnostics,
     "balance": _balance,
+    "choice_balance": _choice_balance,
     "propensity_overlap": _preferences,
     "log_rank": _of_no_group,
     "gray_test": _of_no_group,

@@ -7,6 +7,7 @@ from pipelines.protocol import Protocol
 from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
 from pipelines.reports.sections import (
     balance,
+    choice,
     cohort,
     comparison,
     definitions,
@@ -37,6 +38,7 @@ _PACKAGES = ("lss-outcomes", "duckdb", "polars", "lifelines", "statsmodels", "sc
 _PARTS = (
     cohort.flow,
     cohort.table_one,
+    choice.choice,
     cohort.completeness,
     scores.scores,
     responders.responders,

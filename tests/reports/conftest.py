@@ -288,6 +288,7 @@ class Cohort:
         self.tables["results.balance"] = self._balance()
         self.tables["results.propensity_overlap"] = self._overlap()
         self.tables["results.missing_patterns"] = self._patterns()
+        self.tables |= self._choices()
         self._ladder()
         self._relapses()
         self._hazards()
@@ -503,6 +504,12 @@ class Cohort:
                        "note": note, "measure": "mean difference", "estimator": estimator, "population": "overlap",
                        "missing_data": missing, "strategy": "treatment policy", "variance": "model"}
                 )  # fmt: skip
+            rows.append(
+                place
+                | {"analysis": "second opinion; mixed model", "estimate": -0.9, "ci_low": -1.5, "ci_high": -0.3,
+                   "measure": "mean difference", "estimator": "mixed model", "population": "ate",
+                   "missing_data": "likelihood, missing at random", "strategy": "treatment policy", "variance": "model"}
+            )  # fmt: skip
             rows.append(place | {"analysis": "E-value", "estimate": 2.1, "ci_low": 1.4, "measure": "risk ratio"})
             rows.append(
                 place
@@ -752,6 +759,39 @@ class Cohort:
             .filter("is_due")
         )
         return kept.group_by("instrument", "tier", "pattern").agg(subjects=pl.len()).rename({"instrument": "outcome"})
+
+    def _choices(self) -> dict[str, pl.DataFrame]:
+        """The choice among all tiers and the weights for missed visits, made up."""
+        tiers, first = self.protocol.tier_names, self.protocol.tier_names[0]
+        odds = [
+            {"tier": tier, "reference": first, "term": term, "estimate": 1.3, "log_std_error": 0.1, "ci_low": 1.07,
+             "ci_high": 1.58, "status": "estimable", "reason": None}
+            for term in ("age_years", "sex[T.male]", "diabetes") for tier in tiers[1:]
+        ]  # fmt: skip
+        scores = [
+            {"tier": tier, "score_of": of, "subjects": int((self.tier == tier).sum()),
+             "mean": 0.4 if of == tier else 0.15, "status": "estimable"}
+            for tier in tiers for of in tiers
+        ]  # fmt: skip
+        alike = [
+            {"weighting": way, "tier": a, "reference": b, "covariate": term,
+             "smd": 0.3 if way == "unweighted" else 0.01, "variance_ratio": 1.1, "ks": 0.1}
+            for way in ("unweighted", "overlap") for k, a in enumerate(tiers) for b in tiers[:k]
+            for term in ("age_years", "diabetes")
+        ]  # fmt: skip
+        worth = [
+            {"population": "overlap", "tier": tier, "subjects": int((self.tier == tier).sum()),
+             "effective_sample_size": 0.6 * int((self.tier == tier).sum()), "status": "estimable"}
+            for tier in tiers
+        ]  # fmt: skip
+        dropout = [
+            {"outcome": asked.outcome, "window": asked.window, "strategy": "treatment policy", "tier": tier,
+             "given": "earlier visits", "effective_sample_size": 0.5 * int((self.tier == tier).sum())}
+            for asked in self.protocol.primary.outcomes for tier in tiers
+        ]  # fmt: skip
+        made = {"treatment_choice": odds, "choice_scores": scores, "choice_balance": alike, "choice_weights": worth,
+                "dropout_weights": dropout}  # fmt: skip
+        return {f"results.{name}": pl.DataFrame(rows) for name, rows in made.items()}
 
     def _risks(self) -> list[dict[str, Any]]:
         """Risk differences and ratios of responding and numbers needed to treat, made up but the same for all."""

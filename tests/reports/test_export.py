@@ -95,7 +95,8 @@ def test_differences_of_indicators_leave_as_their_counts_allow(
     indicators = {c.name for c in protocol.covariates if c.kind == "boolean"}
     own = small_cohort.tables["results.balance"]
     rows = left["balance"].with_columns(
-        is_indicator=pl.col("covariate").is_in(list(indicators)) | pl.col("covariate").str.contains("[T.", literal=True),
+        is_indicator=pl.col("covariate").is_in(list(indicators))
+        | pl.col("covariate").str.contains("[T.", literal=True),
         before=own["smd"],
     )
     counted = rows.filter("is_indicator")

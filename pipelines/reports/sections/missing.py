@@ -4,7 +4,7 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers, patterns
-from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Table
+from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.estimates import estimate_cell
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -28,7 +28,7 @@ _WORDS = {
 def missing(study: Study) -> Section:
     """Patterns of visits by tier, and the primary contrasts under each rule for the missing."""
     title = "Missed visits"
-    tables = [*_patterns_table(study), *_rules_table(study)]
+    tables = [*_patterns_table(study), *_weights_table(study), *_rules_table(study)]
     if not tables:
         return not_applicable("missing", title, "No patient's visits were all due, or none of the outcomes was asked.")
     lead = Paragraph(
@@ -69,6 +69,47 @@ def _patterns_table(study: Study) -> list[Table]:
             source="results.missing_patterns",
         )
     ]
+
+
+def _weights_table(study: Study) -> list[Table]:
+    """What those seen are worth once they stand for those not seen, and what the weights were given."""
+    frame = study.snapshot.rows("results.dropout_weights", strategy="treatment policy")
+    if frame.is_empty():
+        return []
+    body: list[Row] = []
+    for question in study.asked:
+        mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+        if mine.is_empty():
+            continue
+        given = ", ".join(mine["given"].unique(maintain_order=True))
+        label = f"{study.protocol.instrument(question.outcome).short_label}, {study.window_label(question.window)}"
+        cells = [_worth(study, mine.filter(pl.col("tier") == tier), question, tier) for tier in study.tiers]
+        body.append(Row((label, given, *cells)))
+    return [
+        Table(
+            "table-dropout-weights",
+            "What the weights for missed visits rest on",
+            (
+                Column("Outcome", "left"),
+                Column("The weights know", "left"),
+                *[Column(study.short(tier), group="Effective number of those seen") for tier in study.tiers],
+            ),
+            tuple(body),
+            reading="Patients who came stand for those like them who did not. The more a few of them must stand for, "
+            "the smaller the effective number beside the number seen. Baseline: tier and case mix; earlier visits: "
+            "also what was recorded before.",
+            source="results.dropout_weights (strategy = treatment policy)",
+        )
+    ]
+
+
+def _worth(study: Study, found: pl.DataFrame, question: PrimaryOutcome, tier: str) -> Cell:
+    if found.is_empty() or found["effective_sample_size"][0] is None:
+        return numbers.ABSENT
+    value = float(found["effective_sample_size"][0])
+    if value < study.gate.minimum:
+        return Shown(f"n <{study.gate.minimum}", is_withheld=True)
+    return study.gate.number(value, 0, keys.seen(question.outcome, question.window, tier))
 
 
 def _rules_table(study: Study) -> list[Table]:

@@ -38,7 +38,7 @@ def sensitivity(study: Study) -> Section:
     panels = _curves(study, frame)
     if panels:
         blocks.append(_curve_figure(study, frame, panels))
-    blocks += [*_population_table(study), *_hidden_table(study, frame)]
+    blocks += [*_population_table(study), *_opinions_table(study, frame), *_hidden_table(study, frame)]
     if len(blocks) == 1:
         return not_applicable("sensitivity", title, "No primary comparison is shown, so nothing is asked further.")
     return Section("sensitivity", title, tuple(blocks))
@@ -67,7 +67,8 @@ def _curves(study: Study, frame: pl.DataFrame) -> list[Panel]:
 
 def _specifications(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(
-        pl.col("estimator").is_not_null()
+        pl.col("analysis").str.starts_with("specification")
+        & pl.col("estimator").is_not_null()
         & pl.col("measure").is_in(_SHOWN)
         & (pl.col("status") == "estimable")
         & (pl.col("variance").fill_null("model") != "weights fixed")
@@ -178,6 +179,57 @@ def _population_table(study: Study) -> list[Table]:
             source="results.contrasts (method = propensity-weighted …)",
         )
     ]
+
+
+def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
+    """The repeated-measures model beside what a library's estimators say of the same visits."""
+    if "estimator" not in frame.columns:
+        return []
+    opinions = frame.filter(pl.col("analysis").str.starts_with("second opinion"))
+    if opinions.is_empty():
+        return []
+    asked = opinions["estimator"].unique(maintain_order=True).to_list()
+    own = frame.filter((pl.col("estimator") == "MMRM") & (pl.col("strategy") == "treatment policy"))
+    body: list[Row] = []
+    notes: list[str] = []
+    for question in study.asked:
+        is_here = (pl.col("outcome") == question.outcome) & (pl.col("window") == question.window)
+        mine = opinions.filter(is_here)
+        if mine.is_empty():
+            continue
+        notes += mine.filter(pl.col("status") == "not estimable")["note"].drop_nulls().to_list()
+        label = f"{study.protocol.instrument(question.outcome).label}, {study.window_label(question.window)}"
+        body.append(Row((label,), "group"))
+        for contrast in study.protocol.contrasts:
+            of = pl.col("contrast") == contrast.name
+            found = [own.filter(is_here & of), *[mine.filter(of & (pl.col("estimator") == name)) for name in asked]]
+            cells = [_opinion(study, one, question, contrast) for one in found]
+            body.append(Row((study.versus(contrast), *cells), indent=1))
+    said = tuple(f"Not estimable: {note}." for note in dict.fromkeys(notes))
+    return [
+        Table(
+            "table-second-opinions",
+            "A second opinion on the repeated-measures model",
+            (
+                Column("Contrast", "left"),
+                Column("MMRM", group="Difference (95 % CI)"),
+                *[Column(name[:1].upper() + name[1:], group="Difference (95 % CI)") for name in asked],
+            ),
+            tuple(body),
+            reading="The same visits by estimators of another library, which assume other things of how the visits of "
+            "a patient hang together. Where they agree, the answer does not rest on one program. An answer that the "
+            "library itself cannot stand behind is not shown.",
+            notes=said,
+            source="results.sensitivity (analysis starts with second opinion; estimator = MMRM)",
+        )
+    ]
+
+
+def _opinion(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Cell:
+    if found.is_empty():
+        return numbers.ABSENT
+    arms = _arms(question.outcome, question.window, contrast)
+    return estimate_cell(study, found.row(0, named=True), digits_of(study, question.outcome), *arms)
 
 
 def _leading(frame: pl.DataFrame, question: PrimaryOutcome) -> pl.DataFrame:
