@@ -13,6 +13,8 @@ from pipelines.reports.study import Study
 
 FIRST_PAGE = "first page"
 _SOURCE = re.compile(r"\b(?:results|outcomes)\.[a-z_0-9]+")
+_SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt" viewBox="[^"]*"')
+_ROOM, _SCALE = 28.0, 1.9  # points to the right for wider letters than Inter's, and pixels for a point
 _MOST_ROWS = 40  # a longer table is named and not repeated
 _MOST_BYTES = 400_000  # of one source, since every run keeps them
 
@@ -28,7 +30,7 @@ def pictures_of(document: Document) -> dict[str, str]:
 
 def pictures_of_table(study: Study, table: str) -> str:
     """The same for one table, of a study that has no report yet; empty where the report would show nothing of it."""
-    return _by_source(exhibits(sections_of(study))).get(table, "")
+    return _by_source(exhibits(sections_of(study, table))).get(table, "")
 
 
 def _by_source(shown: Iterable[Table | Figure]) -> dict[str, str]:
@@ -37,8 +39,9 @@ def _by_source(shown: Iterable[Table | Figure]) -> dict[str, str]:
         words = _drawn(exhibit) if isinstance(exhibit, Figure) else _set(exhibit)
         for source in dict.fromkeys(_SOURCE.findall(exhibit.source)):
             before = found.get(source, "")
-            if len(before) + len(words) <= _MOST_BYTES:
-                found[source] = f"{before}\n\n{words}".strip()
+            fits = len(before) + len(words) <= _MOST_BYTES
+            said = words if fits else f"**{exhibit.title}**\n\nToo large for this page, to be read in the report."
+            found[source] = f"{before}\n\n{said}".strip()
     return found
 
 
@@ -48,7 +51,14 @@ def _drawn(figure: Figure) -> str:
 
 
 def _encoded(svg: str) -> str:
-    return base64.b64encode(svg.encode()).decode()
+    """A drawing that stands alone: larger, and set in what the reader's machine has where the report brings Inter."""
+
+    def enlarged(size: re.Match[str]) -> str:
+        width, height = float(size[1]) + _ROOM, float(size[2])
+        return f'width="{_SCALE * width:.0f}" height="{_SCALE * height:.0f}" viewBox="0 0 {width:g} {height:g}"'
+
+    alone = _SIZE.sub(enlarged, svg, count=1).replace("'Inter'", "Inter, system-ui, Arial, sans-serif")
+    return base64.b64encode(alone.encode()).decode()
 
 
 def _set(table: Table) -> str:

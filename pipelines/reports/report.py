@@ -1,7 +1,9 @@
 """The committee report of a release: which sections, in which order, with numbered exhibits and a stamp."""
 
+import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
+from inspect import getsource
 
 from pipelines.protocol import Protocol
 from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
@@ -94,9 +96,13 @@ def report_of(study: Study) -> Document:
     )
 
 
-def sections_of(study: Study) -> tuple[Section, ...]:
-    """The report's sections behind its first page, with their exhibits numbered."""
-    return numbered(tuple(part(study) for part in _PARTS))
+def sections_of(study: Study, table: str = "") -> tuple[Section, ...]:
+    """The report's sections behind its first page, with their exhibits numbered.
+
+    With a `table`, those whose modules name it: what a section shows names the table that it is from.
+    """
+    parts = (part for part in _PARTS if table in getsource(sys.modules[part.__module__]))
+    return numbered(tuple(part(study) for part in parts))
 
 
 def stamp(study: Study, release: str) -> Facts:
