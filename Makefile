@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 HOME_FOLDER := $(abspath $(or $(LSS_HOME),lss-home))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test check validate bench torture lock clean
+.PHONY: help setup demo notebooks images test check validate bench torture lock clean
 
 help:  ## show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ notebooks: $(STAMP)  ## run the notebooks on the sample's snapshot and render th
 	  --to html --TemplateExporter.extra_template_basedirs=notebooks --template page \
 	  --output-dir $(HOME_FOLDER)/notebooks notebooks/*.ipynb
 	@echo "notebooks: $(HOME_FOLDER)/notebooks"
+
+images: notebooks  ## photograph report, UI and a notebook for the README (needs Chromium)
+	@$(BIN)/python .images/make.py $(HOME_FOLDER)
 
 check: $(STAMP)  ## the quick inner loop: lint, types and unit tests
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/sqlfluff lint --nofail sql >/dev/null

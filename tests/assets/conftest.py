@@ -23,6 +23,7 @@ from pipelines.protocol import Protocol
 from pipelines.releases import Home, Register
 from pipelines.releases.register import registered
 from pipelines.simulate import simulate
+from pipelines.warehouse import open_warehouse
 
 RELEASE = "tiny"
 PATIENTS = """\
@@ -73,10 +74,14 @@ class Tiny:
     compute: Callable[[Tables, Protocol], pl.DataFrame] = _count
     steps: list[str] = field(default_factory=list)
 
+    def definitions(self) -> dg.Definitions:
+        """All that Dagster shows of the small study."""
+        entry = Analysis(COUNTS, ("outcomes.ages", "staging.patients"), self.compute, "Counting.")
+        return build_defs(self.home, self.sql, {"counts": entry})
+
     def job(self) -> dg.JobDefinition:
         """The whole job over the small study."""
-        entry = Analysis(COUNTS, ("outcomes.ages", "staging.patients"), self.compute, "Counting.")
-        return build_defs(self.home, self.sql, {"counts": entry}).resolve_job_def(JOB)
+        return self.definitions().resolve_job_def(JOB)
 
     def run(self, **config: Any) -> Finished:
         """Run the whole job."""
@@ -90,6 +95,11 @@ class Tiny:
             path = self.sql / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+
+    def patient_ids(self) -> set[str]:
+        """All patients of the release."""
+        with open_warehouse(self.home.working_file(RELEASE, "lss-ladder")) as warehouse:
+            return set(warehouse.read("raw.patients")["patient_id"])
 
     @property
     def snapshot(self) -> Path:

@@ -3,23 +3,22 @@
 A real webserver, daemon and mail server on this machine. What the sensor says of each folder is in `tests/assets/`.
 """
 
+import hashlib
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from aiosmtpd.controller import Controller
+from mailbox_server import Mailbox, free_port, mail_server
 
+from pipelines.ingest.manifest import load_manifest
 from pipelines.releases import Home
 from pipelines.resources import sample_release
 from pipelines.simulate import simulate
@@ -28,33 +27,10 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 420
 
 
-@dataclass
-class Mailbox:
-    """What a mail server received."""
-
-    messages: list[EmailMessage] = field(default_factory=list)
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        """Keep the message."""
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(message, EmailMessage)
-        self.messages.append(message)
-        return "250 kept"
-
-
 @pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, int]]:
-    box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=_free_port())
-    controller.start()
-    yield box, controller.port
-    controller.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def box() -> Iterator[Mailbox]:
+    with mail_server() as made:
+        yield made
 
 
 def _until(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -74,20 +50,29 @@ def _drop(release: Path, inbox: Path, name: str) -> None:
             shutil.copy(path, folder)
 
 
+def _without_a_column(release: Path, folder: Path) -> Path:
+    """The release under another name, its patients without a column and its manifest right about that."""
+    shutil.copytree(release, folder)
+    patients = folder / "patients.csv"
+    pl.read_csv(patients, infer_schema=False).drop("sex").write_csv(patients)
+    manifest = folder / "manifest.toml"
+    old = hashlib.sha256((release / "patients.csv").read_bytes()).hexdigest()
+    new = hashlib.sha256(patients.read_bytes()).hexdigest()
+    name = load_manifest(release).release
+    text = manifest.read_text(encoding="utf-8").replace(old, new).replace(f'release = "{name}"', 'release = "winter"')
+    manifest.write_text(text, encoding="utf-8")
+    return folder
+
+
 def test_a_release_dropped_into_the_inbox_is_reported_delivered_and_mailed(
-    tmp_path: Path, mailbox: tuple[Mailbox, int], lss_command: Any
+    tmp_path: Path, box: Mailbox, lss_command: Any
 ) -> None:
-    box, mail_port = mailbox
     home = Home(tmp_path / "home")
     home.path.mkdir()
-    home.settings_file.write_text(
-        "[inbox]\nlook_every_s = 1\n"
-        f'[mail]\nhost = "127.0.0.1"\nport = {mail_port}\nsecurity = "none"\nsender = "lss@example.org"\n'
-        'committee = ["committee@example.org"]\nstewards = ["steward@example.org"]\n'
-    )
+    home.settings_file.write_text(f"[inbox]\nlook_every_s = 1\n{box.settings}")
     other = simulate(tmp_path / "sample", 20, 6, truth_patients=0)
     process = subprocess.Popen(
-        lss_command("--home", home.path, "ui", "--port", str(_free_port())),
+        lss_command("--home", home.path, "ui", "--port", str(free_port())),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -101,6 +86,8 @@ def test_a_release_dropped_into_the_inbox_is_reported_delivered_and_mailed(
         _until(lambda: box.messages, process)
         _drop(other, inbox, "late")  # another cohort under the same name
         _until(lambda: len(box.messages) > 1, process)
+        _drop(_without_a_column(other, tmp_path / "spoilt"), inbox, "winter")  # whole, and refused by its run
+        _until(lambda: len(box.messages) > 2, process)
     finally:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
@@ -109,7 +96,9 @@ def test_a_release_dropped_into_the_inbox_is_reported_delivered_and_mailed(
         "give the new extract another name in its manifest, or use another home folder."
     ]
     assert f"inbox: {inbox}" in out
-    report, notice = box.messages
+    report, notice, failure = box.messages
+    assert failure["Subject"] == "Release winter needs attention: reading the release"
+    assert "Run lss check on its folder to see why" in failure.get_content()
     delivered = home.path / "delivered" / "sample" / "lss-ladder"
     assert (report["To"], report["Subject"]) == ("committee@example.org", "Committee report, release sample")
     [attached] = list(report.iter_attachments())
@@ -118,4 +107,4 @@ def test_a_release_dropped_into_the_inbox_is_reported_delivered_and_mailed(
     assert "release sample" in (delivered / "report.html").read_text(encoding="utf-8")
     assert (notice["To"], notice["Subject"]) == ("steward@example.org", "Release late needs attention: the inbox")
     assert "give the new extract another name in its manifest" in notice.get_content()
-    assert len(json.loads(home.deliveries_file.read_text())) == 4  # folder and mail, of the report and of the notice
+    assert len(json.loads(home.deliveries_file.read_text())) == 6  # folder and mail, of the report and of two notices

@@ -1,0 +1,151 @@
+"""Dagster's UI as a researcher meets it, in a real browser: `lss ui` on a home with one finished release.
+
+The webserver and the daemon are real, and so is the run that the launchpad starts.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.protocol import load_protocol
+from pipelines.releases import Home
+from pipelines.resources import default_protocol_file
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_S = 240  # a machine that runs other tests beside this one is slow
+ASSET = "results/cumulative_incidence"
+OVERRIDES = {"primary.endpoint_horizon_days": 548, "primary.horizons_days": [365, 548]}
+CONFIG = """\
+resources:
+  study:
+    config:
+      overrides: {primary: {endpoint_horizon_days: 548, horizons_days: [365, 548]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(sample_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The sample's home, ours to change."""
+    return Home(Path(shutil.copytree(sample_run.home.path, tmp_path_factory.mktemp("ui") / "home")))
+
+
+@pytest.fixture(scope="module")
+def address(home: Home, lss_command: Any) -> Iterator[str]:
+    """Where `lss ui` listens."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    process = subprocess.Popen(
+        lss_command("--home", home.path, "ui", "--port", str(port)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"LSS_THREADS": "1"},
+        start_new_session=True,
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/server_info", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def _wait_for(url: str, process: "subprocess.Popen[str]") -> None:
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            assert process.poll() is None, process.stderr.read() if process.stderr else ""
+            assert time.monotonic() < end, "the webserver did not come up"
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        made = browser.new_page(viewport={"width": 1400, "height": 900})
+        made.set_default_timeout(1000 * PATIENCE_S)
+        yield made
+        browser.close()
+
+
+def test_the_definition_of_the_walking_outcome_is_two_clicks_away(page: Any, address: str) -> None:
+    page.goto(f"{address}/locations/lss/jobs/release_to_report")  # what `lss ui` prints
+    clicks = [
+        lambda: page.get_by_text("Search", exact=True).click(),
+        lambda: page.get_by_text("outcomes / walking_outcomes").click(),
+    ]
+    clicks[0]()
+    page.keyboard.type("walking")
+    clicks[1]()
+    page.get_by_text("Walking tests with change and ceiling flags").first.wait_for()
+    said = page.inner_text("body")
+    assert len(clicks) <= 3
+    assert 'A test at its cap only says "at least this far"' in said  # the rule
+    assert "baseline_value AS baseline_distance_m" in said  # its SQL
+    assert "Patient and number of the episode" in said  # its columns
+    assert "Row count" in said
+
+
+def test_one_asset_with_another_horizon_from_the_launchpad_is_stamped_and_not_published(
+    page: Any, address: str, home: Home
+) -> None:
+    bundled = load_protocol(default_protocol_file())
+    published = home.snapshot_file("sample", bundled.name)
+    before = published.read_bytes()
+    report = home.report_folder("sample", bundled.name)
+    reported = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    page.goto(f"{address}/assets/{ASSET}")
+    assert "By 24 months" in _pictures(page)
+    page.locator('button[role=button]:right-of(button:has-text("Materialize"))').first.click()
+    page.get_by_text("Open launchpad").click()
+    page.get_by_placeholder("Partition").first.click()
+    page.keyboard.type("sample")
+    page.keyboard.press("Enter")
+    page.get_by_text("partition: sample").wait_for()
+    page.locator(".CodeMirror").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(CONFIG)
+    page.locator('button:has-text("Materialize"):not(:has-text("…"))').last.click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+    page.get_by_text(re.compile(r"^(Success|Failure)$")).first.wait_for()
+    assert page.get_by_text("Success", exact=True).count(), page.inner_text("body")
+    page.goto(f"{address}/assets/{ASSET}")
+    page.get_by_text("no: keys of the protocol were changed for this run").wait_for()
+    assert bundled.with_overrides(OVERRIDES).hash in page.inner_text("body")
+    shown = _pictures(page)
+    assert "By 18 months" in shown
+    assert "By 24 months" not in shown
+    assert published.read_bytes() == before
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == reported
+
+
+def _pictures(page: Any) -> str:
+    """What the asset's page shows in figures and tables, once the drawing stands there."""
+    page.get_by_text("[Show Markdown]").first.click()
+    drawing = page.locator('img[src^="data:image/svg+xml"]').first
+    drawing.wait_for()
+    assert drawing.evaluate("image => image.complete && image.naturalWidth") > 300
+    words: str = page.locator(".dagster-portal").last.inner_text()
+    page.keyboard.press("Escape")
+    drawing.wait_for(state="detached")
+    return words
