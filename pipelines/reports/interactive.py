@@ -5,6 +5,7 @@ is no dependency of the pipeline; its script travels inside the first chart of a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from math import log10
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import escape
 
 from pipelines.reports import numbers, style
 from pipelines.reports.figures.marks import Point, Series
+from pipelines.reports.gate import Drawn
 from pipelines.reports.notebook import Output
 
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
@@ -35,6 +37,7 @@ def chart(
     digits: int = 1,
     is_log: bool = False,
     apart: float = 0.0,
+    scale: int = 1,
 ) -> Output:
     """Lines by tier with their intervals: point at one to read it, click a tier's name to set it aside.
 
@@ -47,9 +50,11 @@ def chart(
         digits: decimals of a value.
         is_log: whether the vertical axis is logarithmic.
         apart: how far tiers stand apart at a position, so that their intervals do not hide each other.
+        scale: what values are multiplied by, 100 for shares told in per cent; they keep the gate's rounding.
     """
     import plotly.graph_objects as go
 
+    series = [_scaled(one, scale) for one in series]
     shown = [one for one in series if len(one.drawn) > 1]
     figure = go.Figure()
     for place, one in enumerate(shown):
@@ -73,6 +78,14 @@ def chart(
         f"{drawn}</div><p>{escape(reading)}</p></figure>",
         alt,
     )
+
+
+def _scaled(series: Series, scale: int) -> Series:
+    def times(value: Drawn | None) -> Drawn | None:
+        return None if value is None else Drawn(round(scale * value, 6))
+
+    points = (replace(p, y=times(p.y), low=times(p.low), high=times(p.high)) for p in series.points)
+    return replace(series, points=tuple(points))
 
 
 def _line(one: Series, shift: float, names: dict[float, str], unit: str, digits: int) -> Any:

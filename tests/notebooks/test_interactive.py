@@ -47,6 +47,13 @@ def test_points_intervals_and_numbers_are_those_of_the_series() -> None:
     assert f'aria-label="{made.words}"' in made.fragment
 
 
+def test_shares_told_in_per_cent_are_no_finer_than_the_gate_let_them() -> None:
+    share = Series("ESI", 1, (Point(0, Drawn(0.0)), Point(1, Drawn(0.29), Drawn(0.07), Drawn(0.57))))
+    [trace] = _traces(chart([share], TICKS, "Failed", "Per cent", unit=" %", digits=0, scale=100).fragment)
+    assert trace["y"] == [0, 29]
+    assert trace["text"][1] == "12 months: 29 % (95 % 7 to 57)"  # type: ignore[index]
+
+
 def test_the_page_works_offline() -> None:
     made = chart([ESI], TICKS, "Leg pain", "Mean score").fragment
     assert "http" not in made.replace("https://plot.ly", "")
