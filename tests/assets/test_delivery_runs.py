@@ -80,7 +80,7 @@ def test_a_failed_run_is_told_to_the_stewards_without_data(study, box: Mailbox) 
         "steward@example.org",
         "Release tiny needs attention: the models",
     )
-    said = " ".join(notice.as_string().split())
+    said = " ".join([notice.as_string(), *notice.get_content().split()])
     assert failed.run_id[:8] in said
     assert "mend it, then choose Re-execute there" in said
     assert not any(one in said for one in ids)
