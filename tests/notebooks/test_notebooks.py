@@ -54,7 +54,7 @@ def test_what_a_notebook_takes_from_the_pipeline_is_there(path: Path) -> None:
         for alias in node.names:
             if not hasattr(module, alias.name):
                 importlib.import_module(f"{node.module}.{alias.name}")
-            taken[alias.name] = getattr(module, alias.name)
+            taken[alias.asname or alias.name] = getattr(module, alias.name)
     used = [
         (node.value.id, node.attr)
         for node in ast.walk(tree)
