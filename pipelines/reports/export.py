@@ -188,6 +188,33 @@ def _curves(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _over_time(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """A ratio over time at the days at which the report may draw it."""
+    times = study.snapshot["analysis.time_to_event"]
+    allowed: dict[tuple[str, str, str], tuple[float, ...]] = {}
+
+    def may_show(row: Row) -> bool:
+        endpoint, tier, reference = (str(row[name]) for name in ("endpoint", "tier", "reference"))
+        if (endpoint, tier, reference) not in allowed:
+            allowed[endpoint, tier, reference] = study.gate.shared_cuts(times, endpoint, (tier, reference))
+        return row["time_days"] is None or row["time_days"] in allowed[endpoint, tier, reference]
+
+    return _of_patients(study, frame.filter(_each(frame, may_show)))
+
+
+def _ladder_times(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Time in the states that the report may draw apart, up to the last day at which it may."""
+    moves, times = study.snapshot["analysis.transitions"], study.snapshot["analysis.time_to_event"]
+    bands = {tier: study.gate.bands(moves, times, tier) for tier in frame["tier"].unique().to_list()}
+
+    def is_enough(row: Row) -> bool:
+        shown = bands[str(row["tier"])]
+        is_apart = (str(row["state"]),) in shown.states
+        return not shown.is_empty and is_apart and float(str(row["tau_days"])) <= shown.cuts.times[-1]
+
+    return _without_counts(_withheld(frame, _each(frame, is_enough)))
+
+
 # ------------------------------------------------------------------------------------------------------------- together
 
 
@@ -244,9 +271,9 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "cumulative_incidence": _curves,
     "restricted_times": _of_patients,
     "hazard_ratios": _of_patients,
-    "hazard_ratios_over_time": _of_patients,
+    "hazard_ratios_over_time": _over_time,
     "contrasts": _of_patients,
-    "ladder_times": _of_patients,
+    "ladder_times": _ladder_times,
     "trajectories": _trajectories,
     "responders": _responders,
     "stop_reasons": _stop_reasons,

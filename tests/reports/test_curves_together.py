@@ -15,6 +15,7 @@ import pytest
 from pipelines.protocol import Protocol
 from pipelines.reports import Study, build_report
 from pipelines.reports.content import Callout, Figure
+from pipelines.reports.export import released
 from pipelines.reports.gate import Gate
 from pipelines.reports.sections import occupation, proportional
 
@@ -169,6 +170,22 @@ def test_no_band_of_the_ladder_holds_few_patients(study: Study, monkeypatch: pyt
         assert all(n == 0 or n >= 11 for n in counts)
         assert all(float(band.upper[0]) == 1.0 for band in drawn[:1])
         assert all(float(edge) == 1.0 for edge in drawn[-1].upper)
+
+
+def test_what_leaves_as_files_says_no_more_than_the_figures(study: Study) -> None:
+    ratios = released(study, "hazard_ratios_over_time", study.snapshot["results.hazard_ratios_over_time"])
+    for (endpoint, tier, reference), part in ratios.group_by("endpoint", "tier", "reference"):
+        days = [0.0, *sorted(part["time_days"].to_list())]
+        for arm in (tier, reference):
+            at = events_of(study, str(endpoint), str(arm)).values()
+            assert all(n == 0 or n >= 11 for n in (sum(a < day <= b for day in at) for a, b in pairwise(days)))
+    times = released(study, "ladder_times", study.snapshot["results.ladder_times"])
+    moves = study.snapshot["analysis.transitions"]
+    for row in times.iter_rows(named=True):
+        of_state = (pl.col("index_tier") == row["tier"]) & (pl.col("to_state") == row["state"])
+        entered = moves.filter(of_state & (pl.col("stop_days") <= row["tau_days"])).height
+        assert row["estimate"] is None or row["state"] == row["tier"] or entered >= 11
+    assert times["estimate"].null_count() > 0
 
 
 def test_a_withheld_contrast_is_drawn_nowhere(large_cohort: Any, protocol: Protocol) -> None:
