@@ -30,8 +30,8 @@ MINIMUM_MISSING = 5
 class History:
     """What was recorded of each patient at baseline and at every visit, as numbers a model can hold.
 
-    `records` has a row a value: episode_id, instrument, day (nominal, 0 the baseline), value (walks as the logarithm
-    of 1 + metres), is_escalated (recorded after the patient had left the tier).
+    `records` has a row a value, in order of day: episode_id, instrument, day (nominal, 0 the baseline), value (walks as
+    the logarithm of 1 + metres), is_escalated (recorded after the patient had left the tier).
     """
 
     records: pl.DataFrame
@@ -56,22 +56,23 @@ class History:
         known = known.filter(pl.len().over("instrument") >= MINIMUM_LEVEL_ROWS)
         if known.is_empty():
             return pl.DataFrame(schema={"episode_id": pl.String})
-        last = known.sort("day", "episode_id").group_by("episode_id", "instrument", maintain_order=True).last()
-        return last.pivot("instrument", index="episode_id", values="value").rename(
-            lambda name: name if name == "episode_id" else f"last_{name}"
-        )
+        last = known.group_by("episode_id", "instrument").agg(pl.col("value").last())
+        wide = last.pivot("instrument", index="episode_id", values="value")
+        return wide.select("episode_id", *(pl.col(n).alias(f"last_{n}") for n in names if n in wide.columns))
 
 
 def history(tables: Tables, protocol: Protocol) -> History:
-    """Everything that was recorded of the study's scores and walks."""
+    """What was recorded of the study's scores and walks: in the core analysis set of those it asks about."""
     covariates = {covariate.name for covariate in protocol.covariates}
     days = {window.name: window.nominal_day for window in protocol.windows}
+    asked = {question.outcome for question in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    is_wanted = pl.col("instrument").is_in(list(asked)) if protocol.analysis_set == "core" else pl.lit(True)
     pieces = []
     for table, value, baseline in (
         ("analysis.scores", pl.col("value").cast(pl.Float64), pl.col("baseline_value").cast(pl.Float64)),
         ("analysis.walking_tests", pl.col("distance_m").log1p(), pl.col("baseline_distance_m").log1p()),
     ):
-        rows = in_ladder_order(tables[table], protocol)
+        rows = in_ladder_order(tables[table].filter(is_wanted), protocol)
         visits = rows.filter("is_observed").select(
             "episode_id",
             "instrument",
@@ -85,7 +86,7 @@ def history(tables: Tables, protocol: Protocol) -> History:
             "episode_id", "instrument", day=pl.lit(0, pl.Int64), value=baseline, is_escalated=pl.lit(False)
         )
         pieces += [start, visits]
-    return History(pl.concat(pieces).drop_nulls("value"), protocol)
+    return History(pl.concat(pieces).drop_nulls("value").sort("day", "episode_id", "instrument"), protocol)
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,12 @@ def missing(study: Study) -> Section:
     tables = [*_patterns_table(study), *_weights_table(study), *_rules_table(study)]
     if not tables:
         return not_applicable("missing", title, "No patient's visits were all due, or none of the outcomes was asked.")
+    has_history = study.protocol.missing_data.dropout_weights == "earlier visits"
+    alike = "tier, case mix and at earlier visits" if has_history else "tier and case mix"
     lead = Paragraph(
         "Those not seen may have done better or worse than those seen. The main answers give patients who were seen "
-        "the weight of those like them who were not (dropout weights); the full analysis set also imputes the missing "
-        "and asks how much worse they would have to be for a conclusion to fall ([how firm](#sensitivity))."
+        f"the weight of those like them in {alike} who were not (dropout weights); the full analysis set also imputes "
+        "the missing and asks how much worse they would have to be for a conclusion to fall ([how firm](#sensitivity))."
     )
     blocks: tuple[Block, ...] = (lead, *tables)
     return Section("missing", title, blocks)
