@@ -97,8 +97,10 @@ def _curve(study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast:
 _SHORT = {
     "propensity weighting": "weighting",
     "propensity weighting, clustered by site": "weighting, by site",
-    "propensity-weighted joint model": "weighted joint model",
-    "propensity-weighted joint model, clustered by site": "weighted joint model, by site",
+    "propensity-weighted joint model": "joint, weighted",
+    "propensity-weighted joint model, clustered by site": "joint, weighted, by site",
+    "joint time and speed": "joint, covariates",
+    "ANCOVA, clustered by site": "ANCOVA, by site",
     "MMRM, propensity-weighted": "weighted MMRM",
     "likelihood, missing at random": "likelihood",
     "multiple imputation": "imputation",
@@ -181,6 +183,12 @@ def _population_table(study: Study) -> list[Table]:
     ]
 
 
+_OPINIONS = {
+    "mixed model with random intercept (statsmodels)": "Random intercept",
+    "generalised estimating equations, exchangeable (statsmodels)": "GEE, exchangeable",
+}
+
+
 def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
     """The repeated-measures model beside what a library's estimators say of the same visits."""
     if "estimator" not in frame.columns:
@@ -213,7 +221,7 @@ def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
             (
                 Column("Contrast", "left"),
                 Column("MMRM", group="Difference (95 % CI)"),
-                *[Column(name[:1].upper() + name[1:], group="Difference (95 % CI)") for name in asked],
+                *[Column(_OPINIONS.get(name, name), group="Difference (95 % CI)") for name in asked],
             ),
             tuple(body),
             reading="The same visits by estimators of another library, which assume other things of how the visits of "
