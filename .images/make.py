@@ -22,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 HERE = Path(__file__).resolve().parent
 MOST_BYTES = 300_000
 PATIENCE_S = 300
-ASSET = "results/cumulative_incidence"
+ASSET = "outcomes/walking_outcomes"
 
 
 def main(home: Path) -> None:
@@ -43,18 +43,12 @@ def main(home: Path) -> None:
             keep(page, "site")
         open_file(page, home / "notebooks" / "3_time_to_failure.html")
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
-        page.locator("#the-curve, [id='The-curve']").first.scroll_into_view_if_needed()
-        page.evaluate("window.scrollBy(0, 240)")
-        page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-        page.evaluate("window.scrollBy(0, 300)")
+        page.locator(".js-plotly-plot").first.evaluate("chart => chart.scrollIntoView({block: 'center'})")
         keep(page, "notebook")
         page.set_viewport_size({"width": 1320, "height": 820})
         page.goto(f"{address}/assets/{ASSET}")
-        page.get_by_text("Aalen-Johansen with death competing").first.wait_for()
+        page.get_by_text("Walking tests with change and ceiling flags").first.wait_for()
         keep(page, "asset")
-        page.get_by_text("[Show Markdown]").first.click()
-        page.locator('img[src^="data:image/svg+xml"]').first.wait_for()
-        keep(page, "asset_figure")
         page.goto(f"{address}/asset-groups")
         page.get_by_text("outcomes", exact=True).first.wait_for()
         keep(page, "lineage")
