@@ -20,12 +20,12 @@ def withheld(study: Study) -> Section:
     blocks: list[Paragraph | Bullets | Table | Callout] = [
         Paragraph(
             "A contrast is shown only if the data can carry it: enough patients and events in each arm, groups that "
-            "can "
-            "be made alike, little crossover, and no difference in an event that no tier can affect. What fails stays "
-            "blinded, so that nobody is tempted by a figure that should not be read."
+            "can be made alike, and no difference in an event that no tier can affect. What fails stays blinded, so "
+            "that nobody is tempted by a figure that should not be read."
         )
     ]
-    failed = frame.filter(pl.col("verdict") == "failed")
+    # crossover withholds no contrast as a whole; it has its own paragraph
+    failed = frame.filter((pl.col("verdict") == "failed") & (pl.col("check") != _CROSSOVER))
     asked = _asked(study, failed)
     if asked.is_empty():
         blocks.append(
@@ -81,7 +81,8 @@ def _crossover(study: Study, frame: pl.DataFrame) -> list[Paragraph]:
     return [
         Paragraph(
             f"**Crossover.** Where more than {numbers.percent(limit)} of an arm had moved to a higher tier before the "
-            f"visit, a contrast of scores or walks would compare what came later, and is withheld. {verdict} "
+            "visit, what would be had nobody moved would rest on the few who stayed, and is withheld; the main answer "
+            f"counts what came later as part of the tier and stands. {verdict} "
             "[Moves up the ladder](#crossover) counts the moves."
         )
     ]
