@@ -202,6 +202,7 @@ class Summary:
     certainty: tuple[str, ...]
     review: tuple[str, ...]
     figure: Figure | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

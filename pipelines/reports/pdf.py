@@ -82,6 +82,7 @@ _RICH = {
     (content.Summary, "found"),
     (content.Summary, "certainty"),
     (content.Summary, "review"),
+    (content.Summary, "changed"),
 }
 
 

@@ -28,6 +28,7 @@ from pipelines.reports.sections import (
     summary,
     walking,
 )
+from pipelines.reports.sections.checklist import checklist
 from pipelines.reports.study import Study
 from pipelines.reports.suppression import Decisions
 from pipelines.reports.tables import Read
@@ -102,7 +103,8 @@ def sections_of(study: Study, table: str = "") -> tuple[Section, ...]:
     With a `table`, those whose modules name it: what a section shows names the table that it is from.
     """
     parts = (part for part in _PARTS if table in getsource(sys.modules[part.__module__]))
-    return numbered(tuple(part(study) for part in parts))
+    made = tuple(part(study) for part in parts)
+    return numbered(made if table else (*made, checklist(made)))
 
 
 def stamp(study: Study, release: str) -> Facts:

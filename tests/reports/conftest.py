@@ -33,14 +33,14 @@ HAZARD = {"conservative": 0.22, "esi": 0.26, "mild": 0.12, "laminectomy": 0.05, 
 class Cohort:
     """Patients and what happened to them, and the tables a snapshot would hold."""
 
-    def __init__(self, patients: int, seed: int = 7, protocol: Protocol | None = None) -> None:
+    def __init__(self, patients: int, seed: int = 7, protocol: Protocol | None = None, sites: int = 8) -> None:
         self.protocol = protocol or load_protocol(default_protocol_file())
         self.rng = np.random.default_rng(seed)
         self.n = patients
         tiers = list(SHARES)
         self.tier = self.rng.choice(tiers, patients, p=list(SHARES.values()))
         self.patient = np.array([f"P{i:06d}" for i in range(patients)])
-        self.site = self.rng.choice([f"S{i:02d}" for i in range(1, 9)], patients)
+        self.site = self.rng.choice([f"S{i:02d}" for i in range(1, sites + 1)], patients)
         self.answers = (self.site != FEW_ANSWERED) | (np.random.default_rng(seed + 1).random(patients) < 0.55)
         self.tables: dict[str, pl.DataFrame] = {}
         self._subjects()

@@ -7,6 +7,7 @@ relations below are written down here from the meaning of the tables, not taken 
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
@@ -14,10 +15,11 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib.axes import Axes
+from reports.conftest import Cohort
 from scipy.optimize import LinearConstraint, milp
 
 from pipelines.protocol import Protocol
-from pipelines.reports import Study, build_report, render_html, report_of
+from pipelines.reports import Study, build_report, render_html, report_of, site_names, site_report
 from pipelines.reports.balance import is_of_counts, shown_difference
 from pipelines.reports.content import Document, Panel, Shown, Table, exhibits
 from pipelines.reports.earlier import decisions_before, printed
@@ -25,7 +27,7 @@ from pipelines.reports.figures import curves, marks, trajectories
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.figures.overlap import OverlapArm
 from pipelines.reports.sections import balance
-from pipelines.reports.suppression import Decisions, Ledger
+from pipelines.reports.suppression import Decisions, Key, Ledger
 
 Bounds = tuple[float, float]
 
@@ -67,15 +69,20 @@ class Attack:
 
     def around(self, target: str) -> tuple[list[str], list[dict[str, int]]]:
         """The counts and relations that hang together with one count, leaving out what is known exactly."""
-        names, waiting, rows = {target}, [target], []
         open_names = {n for n, (low, high) in self.bounds.items() if low != high}
+        by_name: dict[str, list[int]] = defaultdict(list)
+        for number, row in enumerate(self.rows):
+            for name in row:
+                by_name[name].append(number)
+        names, waiting, taken = {target}, [target], set[int]()
         for name in waiting:
-            for row in self.rows:
-                if name in row and row not in rows:
-                    rows.append(row)
-                    fresh = [n for n in row if n in open_names and n not in names]
+            for number in by_name[name]:
+                if number not in taken:
+                    taken.add(number)
+                    fresh = [n for n in self.rows[number] if n in open_names and n not in names]
                     names |= set(fresh)
                     waiting += fresh
+        rows = [self.rows[number] for number in sorted(taken)]
         return sorted({n for row in rows for n in row} | {target}), rows
 
     def range_of(self, target: str) -> Bounds:
@@ -113,8 +120,8 @@ def rows_of(printed: Table) -> Iterator[tuple[str, str, list[str]]]:
             yield group, str(row.cells[0]), [str(cell) for cell in row.cells[1:]]
 
 
-def attack_on(document: Document, protocol: Protocol) -> tuple[Attack, list[str]]:
-    """The attacker's problem, and the counts worth attacking."""
+def attack_on(document: Document, protocol: Protocol, *of_sites: Document) -> tuple[Attack, list[str]]:
+    """The attacker's problem, from the network's report and those of sites, and the counts worth attacking."""
     attack = Attack()
     tiers = [t.short_label for t in protocol.tiers]
     characteristics = table(document, "table-1")
@@ -127,6 +134,9 @@ def attack_on(document: Document, protocol: Protocol) -> tuple[Attack, list[str]
     _responders(attack, table(document, "table-responders"), protocol, tiers)
     _completeness(attack, table(document, "table-completeness"), tiers)
     _visits_kept(attack, table(document, "table-missing-patterns"), tiers)
+    for one in (document, *of_sites):
+        _sites(attack, one, tiers)
+    _sites_add_up(attack, document, tiers)
     targets = [n for n, b in attack.bounds.items() if b == (1, 10)]
     return attack, targets
 
@@ -223,10 +233,98 @@ def _visits_kept(attack: Attack, printed: Table, tiers: list[str]) -> None:
             attack.within(whole, f"patients {tier}")
 
 
+INDICATORS = "table-sites-"
+RESPONSE = ("nrs-leg-mcid-at-12m", "≥2 points better (MCID)", "Of those seen", "Leg pain", "12 months")
+
+
+def _sites(attack: Attack, document: Document, tiers: list[str]) -> None:
+    """What a report says of each site that it names: volumes, indicators, visits due and seen."""
+    for _, site, cells in rows_of(table(document, "table-volumes")):
+        if site != "Network":
+            names = [attack.know(f"at {site} {tier}", read_cell(c)) for tier, c in zip(tiers, cells[1:], strict=False)]
+            attack.add_up(attack.know(f"at {site}", read_cell(cells[0])), *names)
+    for exhibit in exhibits(document.sections):
+        if isinstance(exhibit, Table) and exhibit.anchor.startswith(INDICATORS):
+            indicator = exhibit.anchor.removeprefix(INDICATORS)
+            heads = [column.header for column in exhibit.columns[1:]]
+            for _, site, cells in rows_of(exhibit):
+                _indicator(attack, indicator, site, dict(zip(heads, cells, strict=True)))
+    for _, site, cells in rows_of(table(document, "table-sites")):
+        for visit, cell in enumerate(cells):
+            parts = cell.split("\u2002")[0].split("/")
+            if len(parts) == 2:
+                seen = attack.know(f"seen {visit} {site}", read_cell(parts[0]))
+                due = attack.know(f"due {visit} {site}", read_cell(parts[1]))
+                attack.within(seen, due)
+
+
+def _indicator(attack: Attack, indicator: str, site: str, cells: dict[str, str]) -> None:
+    """Those with the event are some of those judged, who are some of those due, who are some of the site's."""
+    base = attack.know(f"{indicator} n {site}", read_cell(cells["Patients"]))
+    attack.within(attack.know(f"{indicator} hits {site}", read_cell(cells["Observed"])), base)
+    if "Response" not in cells:
+        attack.within(base, f"at {site}")
+        return
+    due = attack.know(f"{indicator} due {site}", None)
+    attack.within(base, due)
+    attack.within(due, f"at {site}")
+    share = re.match(r"(\d+)\s*%$", cells["Response"])
+    low, high = attack.bounds[base]
+    if share and low == high:  # an exact percentage of an exact number
+        percent = int(share[1])
+        attack.know(due, (np.ceil(low / (percent + 0.5) * 100 - 1e-9), np.floor(low / (percent - 0.5) * 100 + 1e-9)))
+
+
+def _sites_add_up(attack: Attack, document: Document, tiers: list[str]) -> None:
+    """Sites and tiers split the same patients: those treated, those judged, those who responded, those due."""
+    sites = [site for _, site, _ in rows_of(table(document, "table-volumes")) if site != "Network"]
+    for tier in tiers:
+        attack.add_up(f"patients {tier}", *[f"at {site} {tier}" for site in sites])
+    indicator, threshold, seen, outcome, visit = RESPONSE
+    by_tier_and_site = (
+        ([f"hits {threshold} {tier}" for tier in tiers], [f"{indicator} hits {site}" for site in sites]),
+        ([f"counted {threshold} {seen} {tier}" for tier in tiers], [f"{indicator} n {site}" for site in sites]),
+        ([f"due {outcome} {visit} {tier}" for tier in tiers], [f"due 0 {site}" for site in sites]),
+        ([f"seen {outcome} {visit} {tier}" for tier in tiers], [f"seen 0 {site}" for site in sites]),
+    )
+    for number, (by_tier, by_site) in enumerate(by_tier_and_site):
+        for name in (*by_tier, *by_site):
+            attack.know(name, None)
+        total = attack.know(f"total {number}", None)
+        attack.add_up(total, *by_tier)
+        attack.add_up(total, *by_site)
+
+
 def recovered(attack: Attack, targets: list[str]) -> list[str]:
     """Small counts that are pinned to a single value from 1 to 10."""
     ends = {name: attack.range_of(name) for name in targets}
     return [name for name, (low, high) in ends.items() if low == high and 1 <= low <= 10]
+
+
+def of_all_sites(study: Study) -> list[Document]:
+    return [site_report(study, site) for site in site_names(study)]
+
+
+def is_of(name: str, site: str) -> bool:
+    """Whether the attacked count or remainder is of this site's patients."""
+    return bool(re.search(rf"\b{site}\b", name))
+
+
+def insider(attack: Attack, truth: Attack, site: str) -> Attack:
+    """The same attacker at one site, who knows that site's own numbers, each of them."""
+    knowing = Attack()
+    knowing.rows = attack.rows
+    knowing.bounds = attack.bounds | {
+        name: truth.range_of(name) for name in attack.bounds if is_of(name, site) and " without " not in name
+    }
+    return knowing
+
+
+def recovered_by(attack: Attack, truth: Attack, site: str) -> list[str]:
+    """Small counts of other sites, remainders too, that one site can work out from the reports and its own numbers."""
+    knowing = insider(attack, truth, site)
+    others = [n for n in knowing.bounds if re.search(r"\bS\d\d\b", n) and not is_of(n, site)]
+    return recovered(knowing, [n for n in others if knowing.bounds[n][0] != knowing.bounds[n][1]])
 
 
 @pytest.fixture(scope="module")
@@ -238,6 +336,49 @@ def test_the_attack_recovers_no_small_count_from_the_report(gated: Document, pro
     attack, targets = attack_on(gated, protocol)
     assert len(targets) > 40, "the small cohort ought to have many small counts"
     assert recovered(attack, targets) == []
+
+
+def test_the_networks_report_and_those_of_all_sites_together_give_no_small_count_away(
+    small_study: Study, gated: Document, protocol: Protocol
+) -> None:
+    attack, targets = attack_on(gated, protocol, *of_all_sites(small_study))
+    assert len([name for name in targets if re.search(r"\bS0\d\b", name)]) > 30
+    remainders = [name for name in attack.bounds if " without " in name]
+    assert recovered(attack, [*targets, *remainders]) == []
+
+
+@pytest.mark.parametrize("site", ["S01", "S07"])
+def test_a_site_that_takes_its_own_patients_away_learns_no_small_count_of_another(
+    small_study: Study, gated: Document, protocol: Protocol, bare: Attack, site: str
+) -> None:
+    attack, _ = attack_on(gated, protocol, *of_all_sites(small_study))
+    assert recovered_by(attack, bare, site) == []
+
+
+@pytest.fixture(scope="module")
+def two_sites(protocol: Protocol) -> Cohort:
+    """The hardest case: what is not one's own is the other's."""
+    return Cohort(300, sites=2)
+
+
+@pytest.fixture(scope="module")
+def bare(small_cohort: Cohort, protocol: Protocol) -> Attack:
+    """What sites know of themselves: the same tables with nothing withheld."""
+    return _bare(small_cohort, protocol)
+
+
+def _bare(cohort: Cohort, protocol: Protocol) -> Attack:
+    nothing: frozenset[Key] = frozenset()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "decide", lambda ledger: Decisions(ledger, nothing, nothing, nothing))
+        return attack_on(build_report(cohort.read, protocol), protocol)[0]
+
+
+def test_of_two_sites_neither_learns_a_small_count_of_the_other(two_sites: Cohort, protocol: Protocol) -> None:
+    study = Study(two_sites.read, protocol)
+    attack, _ = attack_on(report_of(study), protocol, *of_all_sites(study))
+    bare = _bare(two_sites, protocol)
+    assert [recovered_by(attack, bare, site) for site in ("S01", "S02")] == [[], []]
 
 
 def test_the_attack_finds_no_remainder_of_one_to_ten(gated: Document, protocol: Protocol) -> None:

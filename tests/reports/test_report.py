@@ -72,6 +72,7 @@ def test_every_part_of_a_full_release_applies(document: Document) -> None:
         "flow", "table-one", "choice", "completeness", "pain", "responders", "walking", "failure", "comparisons",
         "balance", "missing", "sensitivity", "subgroups", "definitions", "harm", "occupation", "crossover",
         "proportional", "sites", "withheld", "literature", "quality", "methods", "target-trials", "thresholds",
+        "checklist",
     ]  # fmt: skip
 
 

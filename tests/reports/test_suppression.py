@@ -202,3 +202,18 @@ def test_no_difference_of_nested_counts_is_recovered(patients: int, falls: list[
     printed = as_printed(ledger, ledger.decide())
     for key in sensitive(ledger):
         assert attack(ledger, printed, key) >= 1
+
+
+@pytest.mark.parametrize("is_owned", [True, False])
+def test_an_owner_cannot_take_its_own_from_a_total(is_owned: bool) -> None:
+    """Of 15 and 7 patients, who knows the 15 reads the 7 off a total of 22, unless that is not told exactly."""
+    ledger = Ledger(11)
+    for site, size in (("A", 15), ("B", 7)):
+        for tier, share in (("low", size), ("high", 40)):
+            ledger.add((site, tier), share, owner=site if is_owned else None)
+    for tier in ("low", "high"):
+        ledger.add((tier,), sum(ledger.counts[site, tier].value for site in "AB"), weight=9.0)
+        ledger.sum_of((tier,), [("A", tier), ("B", tier)])
+    decisions = ledger.decide()
+    assert decisions.state(("B", "low")) == "small"
+    assert (decisions.state(("low",)) == "exact") != is_owned

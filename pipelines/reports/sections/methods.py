@@ -17,7 +17,7 @@ def methods(study: Study) -> Section:
         parts.append(_walking(protocol))
     if protocol.endpoints:
         parts.append(_failure(protocol))
-    parts += [_confounding(protocol), _disclosure(protocol), _traces(study)]
+    parts += [_confounding(protocol), _sites(protocol), _disclosure(protocol), _traces(study)]
     return Section("methods", "Methods", (), tuple(parts))
 
 
@@ -131,6 +131,38 @@ def _confounding(protocol: Protocol) -> Section:
         ),
     )
     return Section("methods-confounding", "Case mix, multiplicity and diagnostics", blocks)
+
+
+def _sites(protocol: Protocol) -> Section:
+    asked = protocol.sites
+    level, warning = numbers.percent(asked.signal_level, 1), numbers.percent(asked.warning_level)
+    blocks: tuple[Block, ...] = (
+        Paragraph(
+            "Outcomes belong to the site that gave the treatment. Each patient's risk is that of such a patient in the "
+            "network, by logistic regression on tier and case mix (indirect standardisation). A site's count is then "
+            f"the sum of unequal chances (Poisson-binomial; Hong 2013); {level} and {warning} limits are exact, around "
+            "the level of the other sites, with their spread allowed for (additive over-dispersion of "
+            f"{numbers.percent(asked.winsorised_share)} winsorised scores; Spiegelhalter 2005)."
+        ),
+        formula(
+            r"\frac{O_s}{E_s} = \frac{\sum_{i \in s} Y_i}{\sum_{i \in s} \hat p_i},\quad z_s = \frac{O_s - E_s}"
+            r"{\sqrt{\sum_{i \in s} \hat p_i (1 - \hat p_i)}}",
+            "Observed over expected is the sum of events over the sum of risks; z is their difference over the root of "
+            "the sum of risk times one minus risk.",
+        ),
+        Paragraph(
+            "Shrunken figures come from a random intercept for sites; reliability is the variance between sites over "
+            f"that plus the site's own. Both it (from {asked.reliability_minimum:g}) and at least "
+            f"{asked.minimum_subjects} patients decide whether shrunken figures and ranks are shown, never whether a "
+            f"signal is. Patient-reported figures need answers of {numbers.percent(asked.response_minimum)} of those "
+            "due; weighted by the inverse probability of an answer they are a sensitivity analysis. Over patients in "
+            f"order, the risk-adjusted CUSUM (Steiner 2000) looks for {asked.cusum_odds_ratio:g} times the odds; its "
+            "limit is found by simulation, so that an ordinary site signals once in "
+            f"{numbers.count(asked.cusum_run_length)} patients."
+        ),
+        Paragraph(f"Sources: {asked.citation}."),
+    )
+    return Section("methods-sites", "Treating sites", blocks)
 
 
 def _disclosure(protocol: Protocol) -> Section:

@@ -172,6 +172,15 @@ def _table(study: Study, label: str, rows: pl.DataFrame, own: str | None) -> Tab
     )
 
 
+def _response(study: Study, row: SiteRow) -> Cell:
+    """Share of those due who answered; on which side of the protocol's minimum where rounding could blur it."""
+    base, due = (key(str(row["indicator"]), str(row["site_id"])) for key in (keys.site_subjects, keys.site_due))
+    if study.gate.is_exact(base) and study.gate.is_exact(due):
+        return study.gate.share(base, due)
+    least = study.protocol.sites.response_minimum
+    return study.gate.text(f"{'<' if row['response'] < least else '≥'}{numbers.percent(least)}", base)
+
+
 def _mark(row: SiteRow) -> str:
     return {"more than expected": "▲ more", "fewer than expected": "▼ fewer"}[direction(row)] if row["signal"] else ""
 
@@ -187,7 +196,7 @@ def _site_row(study: Study, row: SiteRow, weighted: dict[str, SiteRow], has_rank
     shown = is_shown(study, row)
     cells: list[Cell] = [gate.count(base)]
     if weighted:
-        cells.append(gate.share(base, keys.site_due(*place)))
+        cells.append(_response(study, row))
     cells += [
         gate.count(keys.site_observed(*place)),
         gate.number(row["expected"], 1, base) if shown else _NOTHING,

@@ -5,6 +5,7 @@ import polars as pl
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
+from pipelines.reports.sections.changes import change_sentences
 from pipelines.reports.sections.comparison import outcome_panels, traces
 from pipelines.reports.sections.sites import signal_sentences
 from pipelines.reports.sentences import estimate_text, question
@@ -21,6 +22,7 @@ def summary(study: Study) -> Summary:
         tuple(certainty_sentences(study, findings)),
         tuple(review) or ("Nothing reached a threshold for review.",),
         _figure(study),
+        tuple(change_sentences(study)),
     )
 
 
