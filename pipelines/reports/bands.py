@@ -68,8 +68,17 @@ def safe_bands(
     )
     if moves.patients < minimum:
         return Bands((), Cuts((), ()))
-    found = [Bands(bands, _cuts(moves, bands, grid, minimum, worth or {})) for bands in _partitions(moves, states)]
+    found = []
+    for bands in _partitions(moves, states):
+        cuts = _cuts(moves, bands, grid, minimum, worth or {})
+        found.append(Bands(_reached(moves, bands, cuts.times[-1]), cuts))
     return max(found, key=lambda b: ((len(b.states) - 1) * b.cuts.times[-1], len(b.cuts.times)))
+
+
+def _reached(moves: _Moves, bands: Sequence[tuple[str, ...]], day: float) -> tuple[tuple[str, ...], ...]:
+    """The bands that somebody is in by a day; none but the first shows nothing."""
+    seen = set(moves.entered[(moves.time <= day) & (moves.time > 0)].tolist()) | {moves.start}
+    return tuple(band for band in bands if seen & set(band))
 
 
 def _partitions(moves: _Moves, states: Sequence[str]) -> list[tuple[tuple[str, ...], ...]]:

@@ -70,6 +70,20 @@ def test_a_band_that_would_hold_few_is_joined_to_the_rest() -> None:
     assert bands(frame, [200]).states == (("care",), ("injection", "surgery"))
 
 
+def test_a_time_before_anybody_moved_shows_nothing() -> None:
+    frame = stays((5, [(150, "care", "surgery"), (900, "surgery", "censor")]), (40, [END]))
+    assert bands(frame, [100, 200]).is_empty
+
+
+def test_a_state_reached_only_later_is_no_band() -> None:
+    frame = stays(
+        (12, [(50, "care", "injection"), (900, "injection", "censor")]),
+        (5, [(150, "care", "surgery"), (900, "surgery", "censor")]),
+        (40, [END]),
+    )
+    assert bands(frame, [100]).states == (("care",), ("injection",))
+
+
 @pytest.mark.parametrize(
     "courses",
     [
