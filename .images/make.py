@@ -41,7 +41,7 @@ def main(home: Path) -> None:
         if site is not None:
             open_file(page, site)
             keep(page, "site")
-        open_file(page, home / "notebooks" / "3_time_to_failure.html")
+        open_file(page, home / "notebooks" / "2_pain_and_walking.html")
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
         page.locator(".js-plotly-plot").first.evaluate("chart => chart.scrollIntoView({block: 'center'})")
         keep(page, "notebook")
