@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.reports import render_html
+from pipelines.reports import Study, render_html, site_report
 from pipelines.reports.content import Document
 
 pytestmark = pytest.mark.browser
@@ -20,6 +20,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def address(tmp_path_factory: pytest.TempPathFactory, large_document: Document) -> str:
     path: Path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render_html(large_document), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def site_address(tmp_path_factory: pytest.TempPathFactory, large_study: Study) -> str:
+    path: Path = tmp_path_factory.mktemp("page") / "site.html"
+    path.write_text(render_html(site_report(large_study, "S05")), encoding="utf-8")
     return path.as_uri()
 
 
@@ -41,6 +48,20 @@ def test_axe_finds_no_violation(browser: "playwright_api.Browser", address: str,
     found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     page.close()
     assert [(v["id"], len(v["nodes"]), v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_sites_page_is_as_accessible_and_fits(
+    browser: "playwright_api.Browser", site_address: str, width: int
+) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(site_address)
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    reach = page.evaluate("document.documentElement.scrollWidth")
+    overlaps = page.evaluate(OVERLAPS)
+    page.close()
+    assert ([v["id"] for v in found], reach <= width, overlaps) == ([], True, [])
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280, 1600])

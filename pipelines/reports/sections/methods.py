@@ -162,7 +162,7 @@ def _sites(protocol: Protocol) -> Section:
         ),
         Paragraph(f"Sources: {asked.citation}."),
     )
-    return Section("methods-sites", "Treating sites", blocks)
+    return Section("methods-sites", "How sites are judged", blocks)
 
 
 def _disclosure(protocol: Protocol) -> Section:
