@@ -74,11 +74,13 @@ def kept_pictures(home: Home, release: str, protocol: str) -> dict[str, str]:
 
 
 def table_pictures(home: Home, release: str, protocol: "Protocol", read: "Read", table: str) -> str:
-    """What a report of these tables would show of one of them, behind the gate that the report would have."""
+    """What a report of these tables would show of one of them, behind a gate that knows the release's own report."""
     from pipelines.reports import Study
     from pipelines.reports.pictures import pictures_of_table
 
-    return pictures_of_table(Study(read, protocol, _decisions_before(home, release, protocol.name)), table)
+    is_published = home.snapshot_file(release, protocol.name).exists()
+    before = (_decisions_of if is_published else _decisions_before)(home, release, protocol.name)
+    return pictures_of_table(Study(read, protocol, before), table)
 
 
 def _sites_reported(study: "Study") -> list[str]:
@@ -125,21 +127,35 @@ def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, 
 
 
 def _study(home: Home, release: str, protocol: str, snapshot: Warehouse) -> "Study":
-    """The release with its gate, which knows what the report of the release before has printed."""
-    from pipelines.reports import Study
+    """The release with its gate, which knows what the report of the release before has printed.
 
-    return Study(snapshot.read, protocol_of(snapshot), _decisions_before(home, release, protocol))
+    Raises:
+        ReleaseError: the release has too few patients for any report.
+    """
+    from pipelines.reports import Study
+    from pipelines.reports.suppression import TooFewToProtect
+
+    try:
+        return Study(snapshot.read, protocol_of(snapshot), _decisions_before(home, release, protocol))
+    except TooFewToProtect:
+        raise ReleaseError(
+            f"no report of release {release} is made: it has so few patients that every one would give small counts "
+            "away; its snapshot is for the protected side alone"
+        ) from None
 
 
 def _decisions_before(home: Home, release: str, protocol: str) -> "Decisions | None":
     """What the report of the release before has printed, if there is one."""
+    earlier = release_before(home, release, protocol)
+    return None if earlier is None else _decisions_of(home, earlier, protocol)
+
+
+def _decisions_of(home: Home, release: str, protocol: str) -> "Decisions":
+    """What the report of a published release has printed."""
     from pipelines.reports.earlier import PRINTED_FILE, decisions_before
 
-    earlier = release_before(home, release, protocol)
-    if earlier is None:
-        return None
-    kept = home.report_folder(earlier, protocol) / PRINTED_FILE
-    with closing(open_snapshot(home, earlier, protocol)) as snapshot:
+    kept = home.report_folder(release, protocol) / PRINTED_FILE
+    with closing(open_snapshot(home, release, protocol)) as snapshot:
         return decisions_before(snapshot.read, protocol_of(snapshot), kept.read_bytes() if kept.exists() else None)
 
 

@@ -22,8 +22,8 @@ from pipelines.reports.tables import Snapshot
 ANCHOR, IMPORTANT, USUAL, DETAIL = 100.0, 10.0, 2.0, 1.0
 
 
-def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
-    """All counts of a release with their relations."""
+def ledger_of(snapshot: Snapshot, protocol: Protocol, with_sites: bool = True) -> Ledger:
+    """All counts of a release with their relations; those by treating site only where asked for."""
     ledger = Ledger(protocol.disclosure.minimum_count)
     tiers = protocol.tier_names
     _patients(ledger, snapshot, tiers)
@@ -41,7 +41,8 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol) -> Ledger:
     _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
     _relapses(ledger, snapshot["analysis.symptom_relapses"], protocol)
     _quality(ledger, snapshot)
-    enter_sites(ledger, snapshot, protocol)
+    if with_sites:
+        enter_sites(ledger, snapshot, protocol)
     return ledger
 
 

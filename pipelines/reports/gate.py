@@ -17,7 +17,7 @@ from pipelines.reports import counts, keys, numbers
 from pipelines.reports.bands import DEATH, Bands, safe_bands
 from pipelines.reports.content import Shown
 from pipelines.reports.curves import Cuts, agreeing, safe_cuts, value_at
-from pipelines.reports.suppression import Decisions, Key, round_count
+from pipelines.reports.suppression import Decisions, Key, TooFewToProtect, round_count
 from pipelines.reports.tables import Snapshot
 
 Drawn = NewType("Drawn", float)
@@ -30,6 +30,11 @@ _STEP_DAYS = 91.3125  # curves are cut at quarters of a year where counts allow 
 _TICK_WORTH, _HORIZON_WORTH = 3.0, 1000.0
 
 
+def scaled(value: Drawn | None, factor: float) -> Drawn | None:
+    """A number that has passed the gate in another unit (a share in per cent)."""
+    return None if value is None else Drawn(round(factor * value, 6))
+
+
 class Gate:
     """What may leave of one release under one protocol, beside what the report `before` has printed already."""
 
@@ -38,10 +43,7 @@ class Gate:
         self.minimum = protocol.disclosure.minimum_count
         self.decimals = protocol.disclosure.percent_decimals
         self.has_earlier_report = before is not None
-        ledger = counts.ledger_of(snapshot, protocol)
-        if before is not None:
-            ledger.follow(before)
-        self.decisions: Decisions = ledger.decide()
+        self.decisions = _decided(snapshot, protocol, before)
 
     # ----------------------------------------------------------------------------------------------------------- counts
 
@@ -293,3 +295,21 @@ def _kinds(rows: pl.DataFrame, separate: tuple[int, ...]) -> list[np.ndarray]:
     kinds = [rows.filter(pl.col("status") == status)["time_days"].to_numpy() for status in separate]
     rest = rows.filter(~pl.col("status").is_in(separate))["time_days"].to_numpy()
     return [*kinds, rest] if len(rest) else kinds
+
+
+def _decided(snapshot: Snapshot, protocol: Protocol, before: Decisions | None) -> Decisions:
+    """What is printed of each count; without any by treating site where these could not be protected.
+
+    Raises:
+        TooFewToProtect: the release is too small for any report.
+    """
+    for with_sites in (True, False):
+        ledger = counts.ledger_of(snapshot, protocol, with_sites)
+        if before is not None:
+            ledger.follow(before)
+        try:
+            return ledger.decide()
+        except TooFewToProtect:
+            if not with_sites:
+                raise
+    raise AssertionError("one of the two ledgers is decided or refused")

@@ -14,7 +14,7 @@ from markupsafe import escape
 
 from pipelines.reports import numbers, style
 from pipelines.reports.figures.marks import Point, Series
-from pipelines.reports.gate import Drawn
+from pipelines.reports.gate import scaled
 from pipelines.reports.notebook import Output
 
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross"}
@@ -81,10 +81,9 @@ def chart(
 
 
 def _scaled(series: Series, scale: int) -> Series:
-    def times(value: Drawn | None) -> Drawn | None:
-        return None if value is None else Drawn(round(scale * value, 6))
-
-    points = (replace(p, y=times(p.y), low=times(p.low), high=times(p.high)) for p in series.points)
+    points = (
+        replace(p, y=scaled(p.y, scale), low=scaled(p.low, scale), high=scaled(p.high, scale)) for p in series.points
+    )
     return replace(series, points=tuple(points))
 
 

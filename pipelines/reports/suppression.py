@@ -34,6 +34,10 @@ class DisclosureError(RuntimeError):
     """The ledger contradicts itself or a number was asked for that it does not hold; the message names no value."""
 
 
+class TooFewToProtect(DisclosureError):
+    """Small counts remain that nothing which may still be withheld would hide: the release is too small to report."""
+
+
 @dataclass(frozen=True)
 class _Count:
     value: int
@@ -416,7 +420,7 @@ class _Suppressor:
             if choice is None and self.own and not self._exposed(component, [key], 1):
                 continue
             if choice is None:
-                raise DisclosureError(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
+                raise TooFewToProtect(f"the count {'/'.join(key)} cannot be protected; print fewer of its neighbours")
             self._hide(choice)
             again.append(key)
             helped |= set(self.network.by_key[choice])

@@ -50,7 +50,7 @@ def love_panel(groups: Sequence[LoveGroup], reach: float, title: str, alt: str) 
         ax.set_yticks([])
         ax.grid(axis="x", color=style.FAINT, linewidth=0.5)
         ax.set_axisbelow(True)
-        ax.set_xlabel("Absolute standardised difference (○ before, ■ after)")
+        ax.set_xlabel("Absolute standardised difference (○ before, ■ after)", loc="right")
         return Panel(style.svg(figure), alt, style.COLUMN_MM, title)
 
 

@@ -26,7 +26,11 @@ def sites(study: Study, own: str | None = None) -> Section:
     """Volumes, funnel plots, the table of each indicator, and charts where an order exists."""
     title = "Treating sites"
     if len(site_names(study)) < 2:
-        return not_applicable("sites", title, "The release has fewer than two treating sites, so none can be compared.")
+        return not_applicable(
+            "sites",
+            title,
+            "The release has fewer than two treating sites, or so few patients in them that small counts would show.",
+        )
     blocks: list[Figure | Table | Callout] = [_note(study), volumes(study, own)]
     for indicator, rows in judged(study):
         label = indicator_label(study, indicator)
@@ -37,9 +41,10 @@ def sites(study: Study, own: str | None = None) -> Section:
 
 
 def site_names(study: Study) -> list[str]:
-    """Pseudonyms of the treating sites, in alphabetical order."""
+    """Pseudonyms of the treating sites that the gate lets be shown, in alphabetical order."""
     frame = study.snapshot["analysis.subjects"]
-    return sorted(frame["site_id"].unique().to_list()) if "site_id" in frame.columns else []
+    names = sorted(frame["site_id"].unique().to_list()) if "site_id" in frame.columns else []
+    return [name for name in names if study.gate.knows(keys.at_site(name))]
 
 
 def judged(study: Study) -> Iterator[tuple[str, pl.DataFrame]]:
