@@ -25,7 +25,10 @@ def patient_ids(first: int, count: int, seed: int) -> pl.Series:
     ]
     columns = [piece for pair in zip(pieces, letters, strict=True) for piece in pair]
     named = [column.alias(str(place)) for place, column in enumerate(columns)]
-    return pl.DataFrame(named).select(pl.concat_str(pl.lit("SM-"), *(c.name for c in named)).alias("id"))["id"]
+    ids = pl.DataFrame(named).select(id=pl.concat_str(pl.lit("SM-"), *(c.name for c in named)))
+    # one in 130,000 would be letters alone, which the guard takes for a name
+    has_digit = pl.col("id").str.contains(r"\d")
+    return ids.select(pl.when(has_digit).then("id").otherwise(pl.col("id").str.head(-1) + "7").alias("id"))["id"]
 
 
 def site_ids(count: int) -> pl.Series:

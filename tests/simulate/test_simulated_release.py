@@ -15,6 +15,7 @@ from pipelines.resources import default_protocol_file, sample_release
 from pipelines.simulate import Settings, SettingsError, scenario_names, settings_from, simulate
 from pipelines.simulate import block as block_module
 from pipelines.simulate.block import draw_block
+from pipelines.simulate.identifiers import patient_ids
 from pipelines.simulate.settings import TIERS
 
 TABLES = ("patients", "treatments", "assessments", "events")
@@ -175,6 +176,12 @@ def test_sample_is_what_its_seed_makes(tmp_path: Path) -> None:
     made = simulate(tmp_path, 600, 94, settings="sample", truth_patients=0)
     for table in TABLES:
         assert (made / f"{table}.csv").read_bytes() == (sample_release() / f"{table}.csv").read_bytes()
+
+
+def test_pseudonyms_never_repeat_and_always_hold_a_digit() -> None:
+    ids = patient_ids(0, 1_000_000, 1)  # of so many about eight would be letters alone
+    assert ids.n_unique() == len(ids)
+    assert ids.str.contains(r"\d").all()
 
 
 def test_sample_holds_walks_in_other_units() -> None:
