@@ -67,3 +67,14 @@ def test_checking_a_release_loads_neither_dagster_nor_the_models() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "LOADED [] False"
+
+
+def test_importing_the_definitions_starts_no_work_of_polars() -> None:
+    # a process forked after polars' threads have started waits for them for ever; torture forks from these modules
+    code = (
+        "import pathlib, pipelines.definitions, pipelines.reports\n"
+        "names = [task.joinpath('comm').read_text() for task in pathlib.Path('/proc/self/task').glob('*')]\n"
+        "print(sum(name.startswith('polars-') and name[7:].strip().isdigit() for name in names))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"

@@ -14,7 +14,7 @@ from pipelines.ingest.contract import EVENTS, OTHER_TIER, SMOKING, STOP_REASONS,
 from pipelines.ingest.delimited import read_delimited
 from pipelines.ingest.errors import ReleaseRefused
 from pipelines.ingest.manifest import Manifest, read_file
-from pipelines.ingest.scanners import LONG_NUMBER, first_find, scanners_for
+from pipelines.ingest.scanners import LONG_NUMBER, Scanner, first_find, scanners_for
 from pipelines.ingest.tables import LINE, with_plain_text
 from pipelines.protocol import Protocol
 from pipelines.resources import data_folder
@@ -28,7 +28,6 @@ _MOST_CODES = 100_000
 _WORD = r"^[a-z][a-z0-9_]{0,59}$"
 _CODE = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,49}\*?$"
 _SYSTEM = r"^[A-Za-z][A-Za-z0-9_. -]{0,39}$"
-_SCANNERS = tuple(s for s in scanners_for("code") if s is not LONG_NUMBER and s.kind != "a date")  # codes are such
 CONDITIONS = ("diabetes", "depression", "spondylolisthesis", "opioid_use", "prior_lumbar_surgery")
 
 
@@ -118,7 +117,7 @@ def _site_codes(folder: Path, file: str, sha256: str, form: str, protocol: Proto
         if faulty.height:
             raise ReleaseRefused(f"{file}, line {faulty[LINE][0]}: {said}")
     for column in ("code", "label", "source"):
-        find = first_find(rows[column].drop_nulls().unique(maintain_order=True), _SCANNERS)
+        find = first_find(rows[column].drop_nulls().unique(maintain_order=True), _scanners())
         if find:
             raise ReleaseRefused(f"{file}, column {column}: {find[1]}; a code list names codes and nobody")
     return rows.with_columns(pl.col("label", "source").fill_null("")).select(*COLUMNS, "$file", LINE)
@@ -189,3 +188,9 @@ def _refuse_contradictions(own: pl.DataFrame) -> None:
     if twice.height:
         file, line = twice["$file"][-1], twice[LINE][-1]
         raise ReleaseRefused(f"{file}, line {line}: an earlier row gives the same code another tier; keep one of them")
+
+
+@cache
+def _scanners() -> tuple[Scanner, ...]:
+    """What no code list may hold; long numbers and dates are what codes look like."""
+    return tuple(s for s in scanners_for("code") if s is not LONG_NUMBER and s.kind != "a date")
