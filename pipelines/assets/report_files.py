@@ -23,7 +23,7 @@ from pipelines.warehouse import Warehouse
 if TYPE_CHECKING:
     from pipelines.protocol import Protocol
     from pipelines.reports import Document, Study
-    from pipelines.reports.suppression import Decisions
+    from pipelines.reports.ledger import Decisions
     from pipelines.reports.tables import Read
 
 PICTURES_FILE = "pictures.json"

@@ -12,14 +12,11 @@ from itertools import pairwise
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
 from pipelines.reports import keys, overlap, patterns
+from pipelines.reports.event_counts import enter_events, enter_relapses
+from pipelines.reports.ledger import ANCHOR, DETAIL, IMPORTANT, USUAL, Key, Ledger
 from pipelines.reports.site_counts import enter_sites
-from pipelines.reports.suppression import Key, Ledger
 from pipelines.reports.tables import Snapshot
-
-# The committee's own questions are kept before details when something must be withheld for another's sake.
-ANCHOR, IMPORTANT, USUAL, DETAIL = 100.0, 10.0, 2.0, 1.0
 
 
 def ledger_of(snapshot: Snapshot, protocol: Protocol, with_sites: bool = True) -> Ledger:
@@ -38,8 +35,8 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol, with_sites: bool = True) -
     _preferences(ledger, snapshot["results.propensity_overlap"])
     _visits_kept(ledger, snapshot["results.missing_patterns"], protocol)
     _crossover(ledger, snapshot["outcomes.crossover"])
-    _events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
-    _relapses(ledger, snapshot["analysis.symptom_relapses"], protocol)
+    enter_events(ledger, snapshot["analysis.time_to_event"], snapshot["results.contrasts"], protocol)
+    enter_relapses(ledger, snapshot["analysis.symptom_relapses"], protocol)
     _quality(ledger, snapshot)
     if with_sites:
         enter_sites(ledger, snapshot, protocol)
@@ -73,7 +70,7 @@ def _attrition(ledger: Ledger, frame: pl.DataFrame, tiers: Iterable[str]) -> Non
             ledger.add(total, sum(ledger.counts[key].value for key in parts), weight=IMPORTANT)
             ledger.sum_of(total, parts)
     for tier in names:  # those left at the end are the patients of every later table, or contain them
-        _nest(ledger, keys.patients(tier), before[tier])
+        ledger.nest(keys.patients(tier), before[tier])
 
 
 def _step(ledger: Ledger, number: int, tier: str, left: int, excluded: int, before: dict[str, Key]) -> None:
@@ -96,7 +93,7 @@ def _characteristics(ledger: Ledger, frame: pl.DataFrame) -> None:
             key = keys.characteristic(str(variable), keys.MISSING if is_missing else row["level"], str(tier))
             ledger.add(key, int(row["count"]), weight=DETAIL if is_missing else USUAL)
             parts.append(key)
-        _fill(ledger, keys.patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
+        ledger.fill(keys.patients(str(tier)), parts, ("characteristic", str(variable), "other", str(tier)))
 
 
 def _beside_published(literature: pl.DataFrame) -> set[tuple[str, str]]:
@@ -116,7 +113,7 @@ def _changes(ledger: Ledger, literature: pl.DataFrame) -> None:
         key = keys.changed(row["outcome"], row["window"], row["tier"])
         ledger.add(key, int(row["subjects"]), weight=DETAIL)
         whole = keys.seen(row["outcome"], row["window"], row["tier"])
-        _nest(ledger, key, whole if whole in ledger.counts else keys.patients(row["tier"]))
+        ledger.nest(key, whole if whole in ledger.counts else keys.patients(row["tier"]))
 
 
 def _trajectories(
@@ -135,12 +132,12 @@ def _trajectories(
         if key not in ledger.counts:
             is_printed = outcome in asked or (outcome, window) in beside or (outcome, window) in finished
             ledger.add(key, int(row["subjects"]), "printed" if is_printed else "hidden", USUAL)
-            _nest(ledger, key, keys.patients(tier))
+            ledger.nest(key, keys.patients(tier))
         is_shown = outcome in asked or (outcome, window) in finished
         if is_shown and row["method"] == "share at the time limit" and row["estimate"] is not None:
             limit = keys.at_limit(outcome, window, tier)
             ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
-            _nest(ledger, limit, key)
+            ledger.nest(limit, key)
 
 
 def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
@@ -160,11 +157,11 @@ def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
             owner = None if is_tier else name
             ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL, owner=owner)
             ledger.add(done, int(row["observed"]), weight=USUAL, owner=owner)
-            _nest(ledger, done, due)
+            ledger.nest(done, due)
             if is_tier:
-                _nest(ledger, due, keys.patients(name))
+                ledger.nest(due, keys.patients(name))
                 if keys.seen(outcome, window, name) in ledger.counts:
-                    _nest(ledger, done, keys.seen(outcome, window, name))
+                    ledger.nest(done, keys.seen(outcome, window, name))
     _sites_add_up(ledger, frame, primary)
 
 
@@ -195,8 +192,8 @@ def _responders(
         first = protocol.instrument(outcome).thresholds[0].name
         ledger.add(hits, int(row["responders"]), weight=IMPORTANT if threshold == first else USUAL)
         ledger.add(base, int(row["subjects"]), weight=IMPORTANT if threshold == first else USUAL)
-        _nest(ledger, hits, base)
-        _nest(ledger, base, keys.patients(tier))
+        ledger.nest(hits, base)
+        ledger.nest(base, keys.patients(tier))
     places = frame.select("outcome", "window", "tier", "method").unique(maintain_order=True)
     for outcome, window, tier, method in places.iter_rows():
         _nest_thresholds(ledger, protocol, outcome, window, tier, method)
@@ -211,13 +208,13 @@ def _nest_thresholds(ledger: Ledger, protocol: Protocol, outcome: str, window: s
             ordered.reverse()
         names = [t.name for t in ordered if keys.responders(outcome, t.name, window, tier) in ledger.counts]
         for looser, stricter in pairwise(names):
-            _nest(
-                ledger, keys.responders(outcome, stricter, window, tier), keys.responders(outcome, looser, window, tier)
+            ledger.nest(
+                keys.responders(outcome, stricter, window, tier), keys.responders(outcome, looser, window, tier)
             )
     bases = [keys.judged(outcome, t.name, window, tier, method) for t in instrument.thresholds]
     known = sorted((key for key in bases if key in ledger.counts), key=lambda key: ledger.counts[key].value)
     for smaller, larger in pairwise(known):
-        _nest(ledger, smaller, larger)
+        ledger.nest(smaller, larger)
 
 
 def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
@@ -229,15 +226,15 @@ def _stops(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
         whole = keys.stops(*place)
         ledger.add(whole, int(part["subjects"][0]), weight=USUAL)
         if keys.seen(*place) in ledger.counts:
-            _nest(ledger, whole, keys.seen(*place))
+            ledger.nest(whole, keys.seen(*place))
         parts = []
         for row in part.sort("stop_reason").iter_rows(named=True):
             key = keys.stops(*place, row["stop_reason"])
             ledger.add(key, int(row["walks"]), weight=DETAIL)
             parts.append(key)
             if row["stop_reason"] == "time_limit" and keys.at_limit(*place) in ledger.counts:
-                _nest(ledger, key, keys.at_limit(*place))
-        _fill(ledger, whole, parts, (*whole, "other"))
+                ledger.nest(key, keys.at_limit(*place))
+        ledger.fill(whole, parts, (*whole, "other"))
 
 
 def _preferences(ledger: Ledger, frame: pl.DataFrame) -> None:
@@ -249,7 +246,7 @@ def _preferences(ledger: Ledger, frame: pl.DataFrame) -> None:
         for found in overlap.merged_bins(bins, ledger.minimum):
             wide.append(keys.preference(contrast, arm, found.low, found.high))
             _enter_span(ledger, contrast, arm, found.parts, wide[-1])
-        _fill(ledger, keys.patients(arm), wide, ("preference", contrast, arm, "not known"))
+        ledger.fill(keys.patients(arm), wide, ("preference", contrast, arm, "not known"))
         middle = [(low, high) for low, high, _ in bins if _lies_within(low, high, overlap.EQUIPOISE)]
         _enter_span(ledger, contrast, arm, middle, keys.preference(contrast, arm, *overlap.EQUIPOISE))
 
@@ -271,7 +268,7 @@ def _visits_kept(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> Non
         outcome, tier = row["outcome"], row["tier"]
         whole = keys.visits_kept(outcome, tier)
         ledger.add(whole, sum(row[kind] for kind in patterns.KINDS), weight=USUAL)
-        _nest(ledger, whole, keys.patients(tier))
+        ledger.nest(whole, keys.patients(tier))
         parts = [keys.visits_kept(outcome, tier, kind) for kind in patterns.KINDS]
         for part, kind in zip(parts, patterns.KINDS, strict=True):
             ledger.add(part, row[kind], weight=DETAIL)
@@ -279,7 +276,7 @@ def _visits_kept(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> Non
         for window in protocol.windows:  # who kept all visits was seen at each
             seen = keys.seen(outcome, window.name, tier)
             if seen in ledger.counts:
-                _nest(ledger, keys.visits_kept(outcome, tier, patterns.COMPLETE), seen)
+                ledger.nest(keys.visits_kept(outcome, tier, patterns.COMPLETE), seen)
 
 
 def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
@@ -291,129 +288,7 @@ def _crossover(ledger: Ledger, frame: pl.DataFrame) -> None:
             key = keys.crossover(str(tier), row["to_tier"])
             ledger.add(key, int(row["patients"]), weight=USUAL)
             parts.append(key)
-        _fill(ledger, keys.patients(str(tier)), parts, ("crossover", str(tier), "other"))
-
-
-def reported(protocol: Protocol, tier: str) -> list[Endpoint]:
-    """Endpoints whose incidence is printed for a tier: headline, those of its contrasts, secondary ones and harm."""
-    own = {c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference)}
-    headline = next((e for e in protocol.endpoints if e.is_descriptive), None)
-    treated = {e.name for e in protocol.endpoints if e.treatments}
-    return [
-        e
-        for e in protocol.endpoints
-        if e == headline or e.name in own or not (e.is_descriptive or e.is_negative_control or e.name in treated)
-    ]
-
-
-def asked_aside(protocol: Protocol, tier: str) -> list[Endpoint]:
-    """Components of failure and other definitions of it, of those that a tier can have."""
-    return [e for e in protocol.supplementary_endpoints if _event_set(e, protocol, tier)]
-
-
-def drawn(protocol: Protocol, tier: str) -> list[str]:
-    """Endpoints that have a curve of a tier somewhere in a report: the headline first, then its contrasts' own."""
-    headline = [e.name for e in protocol.endpoints if e.is_descriptive][:1] or [e.name for e in protocol.endpoints][:1]
-    own = [c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference) and c.endpoint is not None]
-    return list(dict.fromkeys([*headline, *own]))
-
-
-def _events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protocol: Protocol) -> None:
-    """Events by each horizon; an event set within another, and an earlier horizon within a later, are nested."""
-    if frame.is_empty():
-        return
-    compared = _compared_days(contrasts)
-    for tier in protocol.tier_names:
-        rows = frame.filter((pl.col("tier").cast(pl.String) == tier) & (pl.col("status") == 1))
-        for endpoint in (*reported(protocol, tier), *asked_aside(protocol, tier)):
-            is_aside = endpoint in protocol.supplementary_endpoints
-            days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
-            before: Key | None = None
-            for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
-                key = keys.events(endpoint.name, tier, horizon)
-                weight = DETAIL if is_aside else IMPORTANT if before or endpoint.is_harm else USUAL
-                ledger.add(key, int((days <= horizon).sum()), weight=weight)
-                if before:
-                    _nest(ledger, before, key)
-                before = key
-            if before:
-                _nest(ledger, before, keys.patients(tier))
-                _escalations(ledger, before, endpoint, protocol, tier)
-        _nest_endpoints(ledger, protocol, tier)
-
-
-def _compared_days(contrasts: pl.DataFrame) -> dict[str, set[float]]:
-    """Days of the incidence differences by endpoint: a horizon, or the end of a smaller group's follow-up."""
-    days: dict[str, set[float]] = {}
-    if not contrasts.is_empty():
-        rows = contrasts.filter(pl.col("measure") == "incidence difference").select("outcome", "window").unique()
-        for endpoint, window in rows.iter_rows():
-            days.setdefault(endpoint, set()).add(float(window.removesuffix(" days")))
-    return days
-
-
-def horizons(endpoint: Endpoint, protocol: Protocol) -> list[int]:
-    """Days at which an endpoint's incidence is printed: the protocol's horizons, or the end of its own window."""
-    if endpoint.within_days is not None:
-        return [endpoint.within_days]
-    return sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
-
-
-def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protocol, tier: str) -> None:
-    """Where failure is escalation alone, the crossover table tells how many there were in all."""
-    is_all = ESCALATION in endpoint.treatments and endpoint.within_days is None
-    is_all = is_all and not (endpoint.events or endpoint.relapses or endpoint.repeat_tiers)
-    if not is_all or (REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure):
-        return
-    moved = [keys.crossover(tier, to) for to in protocol.tier_names if keys.crossover(tier, to) in ledger.counts]
-    if moved:
-        total = ("escalated", tier)
-        ledger.add(total, sum(ledger.counts[k].value for k in moved), "hidden")
-        ledger.sum_of(total, moved)
-        _nest(ledger, key, total)
-
-
-def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
-    """A set of treatments within another gives fewer events by any day; the difference is a count too."""
-    listed = (*reported(protocol, tier), *asked_aside(protocol, tier))
-    sets = {e.name: _event_set(e, protocol, tier) for e in listed if e.within_days is None}
-    for inner, outer in ((a, b) for a in sets for b in sets if a != b and sets[a] and sets[a] <= sets[b]):
-        if sets[inner] == sets[outer] and inner > outer:
-            continue
-        for horizon in horizons(protocol.endpoint(inner), protocol):
-            a, b = keys.events(inner, tier, horizon), keys.events(outer, tier, horizon)
-            if a in ledger.counts and b in ledger.counts:
-                _nest(ledger, a, b)
-
-
-def _event_set(endpoint: Endpoint, protocol: Protocol, tier: str) -> frozenset[str]:
-    names = protocol.tier_names
-    found = set(endpoint.events) | {name for name in endpoint.treatments if name in names}
-    found |= {f"relapse {name}" for name in endpoint.relapses} | {f"repeat {name}" for name in endpoint.repeat_tiers}
-    if ESCALATION in endpoint.treatments:
-        found |= set(names[names.index(tier) + 1 :])
-    if REPEAT in endpoint.treatments and protocol.tier(tier).is_repeat_failure:
-        found.add(tier)
-    return frozenset(found)
-
-
-def _relapses(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
-    """Who responded, and who of them was seen to have relapsed by each horizon."""
-    if frame.is_empty():
-        return
-    days = sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
-    for rule in protocol.relapses:
-        for tier in protocol.tier_names:
-            rows = frame.filter((pl.col("relapse") == rule.name) & (pl.col("tier").cast(pl.String) == tier))
-            whole = keys.responded(rule.name, tier)
-            ledger.add(whole, rows.height, weight=DETAIL)
-            _nest(ledger, whole, keys.patients(tier))
-            seen = rows.filter(pl.col("status") == 1)["time_upper_days"]
-            chain = [keys.relapsed(rule.name, tier, day) for day in days]
-            for key, day in zip(chain, days, strict=True):
-                ledger.add(key, int((seen <= day).sum()), weight=DETAIL)
-            for one, other in pairwise([*chain, whole]):
-                _nest(ledger, one, other)
+        ledger.fill(keys.patients(str(tier)), parts, ("crossover", str(tier), "other"))
 
 
 def _quality(ledger: Ledger, snapshot: Snapshot) -> None:
@@ -425,7 +300,7 @@ def _quality(ledger: Ledger, snapshot: Snapshot) -> None:
             keys.records(table, "read"), (keys.records(table, "accepted"), keys.records(table, "quarantined"))
         )
     if keys.records("patients", "accepted") in ledger.counts:
-        _nest(ledger, keys.patients(), keys.records("patients", "accepted"))
+        ledger.nest(keys.patients(), keys.records("patients", "accepted"))
     rules = snapshot["quality.row_rules"]
     if not rules.is_empty():
         _rules(ledger, rules)
@@ -464,19 +339,3 @@ def _is_asked(protocol: Protocol, window: str) -> pl.Expr:
     asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
     places = [(pl.col("outcome") == q.outcome) & (pl.col(window) == q.window) for q in asked]
     return pl.any_horizontal(places)
-
-
-def _fill(ledger: Ledger, whole: Key, parts: list[Key], rest: Key) -> None:
-    """State that the parts, with a hidden rest where they fall short, make up the whole."""
-    left = ledger.counts[whole].value - sum(ledger.counts[part].value for part in parts)
-    if left > 0:
-        ledger.add(rest, left, "hidden")
-        parts = [*parts, rest]
-    ledger.sum_of(whole, parts)
-
-
-def _nest(ledger: Ledger, one: Key, other: Key) -> None:
-    """State that the smaller of two counts lies within the larger; equal ones give each other away."""
-    if ledger.counts[one].value > ledger.counts[other].value:
-        one, other = other, one
-    ledger.part_of(one, other)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from pipelines.protocol import Protocol
 from pipelines.reports.counts import ledger_of
-from pipelines.reports.suppression import CHANGE, EARLIER, Decisions, Key
+from pipelines.reports.ledger import CHANGE, EARLIER, Decisions, Key
+from pipelines.reports.suppression import decide
 from pipelines.reports.tables import Read, Snapshot
 
 PRINTED_FILE = "printed.json"
@@ -31,7 +32,7 @@ def decisions_before(read: Read, protocol: Protocol, content: bytes | None) -> D
     """
     ledger = ledger_of(Snapshot(read), protocol)
     if content is None:
-        return ledger.decide()
+        return decide(ledger)
     kept = {state: _keys(listed) for state, listed in json.loads(content).items()}
     known = {state: frozenset(keys & ledger.counts.keys()) for state, keys in kept.items()}
     small = {

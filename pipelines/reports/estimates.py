@@ -8,8 +8,8 @@ import polars as pl
 
 from pipelines.reports import numbers
 from pipelines.reports.content import Shown
+from pipelines.reports.ledger import Key
 from pipelines.reports.study import Study
-from pipelines.reports.suppression import Key
 
 
 def estimate_cell(study: Study, row: Mapping[str, Any], digits: int, *rests_on: Key, scale: float = 1.0) -> Shown:

@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.reports import counts, keys, numbers
+from pipelines.reports import counts, event_counts, keys, numbers
 from pipelines.reports.bands import DEATH, Bands, safe_bands
 from pipelines.reports.content import Shown
 from pipelines.reports.curves import Cuts, agreeing, safe_cuts, value_at
-from pipelines.reports.suppression import Decisions, Key, TooFewToProtect, round_count
+from pipelines.reports.ledger import Decisions, Key, round_count
+from pipelines.reports.suppression import TooFewToProtect, decide
 from pipelines.reports.tables import Snapshot
 
 Drawn = NewType("Drawn", float)
@@ -158,18 +159,18 @@ class Gate:
         """Days at which a tier's curve may be shown, from the endpoint's rows of the time-to-event table.
 
         With `with_competing` the competing event is drawn and must be as numerous in each interval. What has a curve
-        already (the endpoint's own event, endpoints earlier in `counts.drawn`) is cut at these days too and differs
-        there by no patient or by enough, so that no two curves together show an interval that neither may show.
+        already (the endpoint's own event, endpoints earlier in `event_counts.drawn`) is cut at these days too and
+        differs there by no patient or by enough, so that no two curves together show an interval that neither may show.
         """
         rows = _of(times, endpoint, tier)
         if not self.is_exact(keys.patients(tier)) or rows.is_empty():
             return Cuts((), ())
-        horizons = counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
+        horizons = event_counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
         allowed = [day for day in horizons if self.is_exact(keys.events(endpoint, tier, day))]
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
         grid = [day for day in _grid(horizons) if day not in withheld]
-        drawn = counts.drawn(self.protocol, tier)
+        drawn = event_counts.drawn(self.protocol, tier)
         before = drawn[: drawn.index(endpoint)] if endpoint in drawn else drawn
         for other in [*before, endpoint] if with_competing else before:
             grid = self._beside(times, grid, endpoint, other, tier)
@@ -203,7 +204,7 @@ class Gate:
         primary = self.protocol.primary
         horizons = sorted({primary.endpoint_horizon_days, *primary.horizons_days})
         grid = _grid(horizons)
-        for endpoint in counts.drawn(self.protocol, tier)[:1]:
+        for endpoint in event_counts.drawn(self.protocol, tier)[:1]:
             shown = self.cuts(times, endpoint, tier)
             grid = grid if shown.is_empty else [day for day in grid if day in shown.times]
         worth = {day: _TICK_WORTH for day in grid if _is_half_year(day)} | {
@@ -297,19 +298,18 @@ def _kinds(rows: pl.DataFrame, separate: tuple[int, ...]) -> list[np.ndarray]:
     return [*kinds, rest] if len(rest) else kinds
 
 
-def _decided(snapshot: Snapshot, protocol: Protocol, before: Decisions | None) -> Decisions:
+def _decided(snapshot: Snapshot, protocol: Protocol, before: Decisions | None, with_sites: bool = True) -> Decisions:
     """What is printed of each count; without any by treating site where these could not be protected.
 
     Raises:
         TooFewToProtect: the release is too small for any report.
     """
-    for with_sites in (True, False):
-        ledger = counts.ledger_of(snapshot, protocol, with_sites)
-        if before is not None:
-            ledger.follow(before)
-        try:
-            return ledger.decide()
-        except TooFewToProtect:
-            if not with_sites:
-                raise
-    raise AssertionError("one of the two ledgers is decided or refused")
+    ledger = counts.ledger_of(snapshot, protocol, with_sites)
+    if before is not None:
+        ledger.follow(before)
+    try:
+        return decide(ledger)
+    except TooFewToProtect:
+        if not with_sites:
+            raise
+        return _decided(snapshot, protocol, before, with_sites=False)

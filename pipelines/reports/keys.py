@@ -3,7 +3,7 @@
 What the counts are and how they hang together is for `counts.py`.
 """
 
-from pipelines.reports.suppression import Key
+from pipelines.reports.ledger import Key
 
 ALL = "all"
 NONE = "none"

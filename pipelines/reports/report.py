@@ -7,6 +7,7 @@ from inspect import getsource
 
 from pipelines.protocol import Protocol
 from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
+from pipelines.reports.ledger import Decisions
 from pipelines.reports.sections import (
     balance,
     choice,
@@ -30,7 +31,6 @@ from pipelines.reports.sections import (
 )
 from pipelines.reports.sections.checklist import checklist
 from pipelines.reports.study import Study
-from pipelines.reports.suppression import Decisions
 from pipelines.reports.tables import Read
 
 NOTICE = (

@@ -12,10 +12,10 @@ import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.reports import keys
-from pipelines.reports.suppression import Key, Ledger
+from pipelines.reports.ledger import DETAIL, Key, Ledger
 from pipelines.reports.tables import Snapshot
 
-SITE_TOTAL, SITE_COUNT, DETAIL = 50.0, 3.0, 1.0
+SITE_TOTAL, SITE_COUNT = 50.0, 3.0
 WEIGHTED = ", weighted for response"
 
 Row = dict[str, Any]

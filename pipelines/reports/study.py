@@ -9,7 +9,7 @@ from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome
 from pipelines.reports import keys, numbers
 from pipelines.reports.gate import Gate
-from pipelines.reports.suppression import Decisions
+from pipelines.reports.ledger import Decisions
 from pipelines.reports.tables import Read, Snapshot
 
 BASELINE = "baseline"

@@ -11,9 +11,9 @@ from pipelines.protocol import Protocol
 from pipelines.releases.diff import SCHEMA
 from pipelines.reports import keys
 from pipelines.reports.content import Bullets, Callout, Paragraph, Section
+from pipelines.reports.ledger import EARLIER, Ledger, State
 from pipelines.reports.sections.changes import FIRST, change_sentences
 from pipelines.reports.sections.checklist import checklist, items
-from pipelines.reports.suppression import EARLIER, Ledger, State
 
 UNTOLD = "how many is not told (a small count, or rounded)."
 JUDGING = re.compile(r"\b(worst|best|caused?|causes|because of|proves?|proven|due to)\b", re.IGNORECASE)

@@ -26,8 +26,8 @@ from pipelines.reports.earlier import decisions_before, printed
 from pipelines.reports.figures import curves, marks, trajectories
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.figures.overlap import OverlapArm
+from pipelines.reports.ledger import Decisions, Key, Ledger
 from pipelines.reports.sections import balance
-from pipelines.reports.suppression import Decisions, Key, Ledger
 
 Bounds = tuple[float, float]
 

@@ -6,7 +6,7 @@ import pytest
 from pipelines.protocol import Protocol
 from pipelines.reports import keys
 from pipelines.reports.gate import Gate
-from pipelines.reports.suppression import DisclosureError
+from pipelines.reports.ledger import DisclosureError
 from pipelines.reports.tables import Snapshot
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.reports import keys, numbers
+from pipelines.reports.ledger import EARLIER
 from pipelines.reports.study import Study
-from pipelines.reports.suppression import EARLIER
 
 FIRST = "This is the first release under this protocol; there is none to compare with."
 _MOST = 4  # estimates named in one sentence

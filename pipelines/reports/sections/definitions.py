@@ -3,7 +3,7 @@
 import polars as pl
 
 from pipelines.protocol_parts import Relapse
-from pipelines.reports import counts, keys, numbers
+from pipelines.reports import event_counts, keys, numbers
 from pipelines.reports.content import Cell, Column, Row, Section, Shown, Table
 from pipelines.reports.gate import LEGEND, WITHHELD
 from pipelines.reports.sections import not_applicable
@@ -29,11 +29,11 @@ def _incidence_table(study: Study) -> list[Table]:
     listed = study.protocol.supplementary_endpoints
     if not listed or study.snapshot["results.cumulative_incidence"].is_empty():
         return []
-    possible = {tier: counts.asked_aside(study.protocol, tier) for tier in study.tiers}
+    possible = {tier: event_counts.asked_aside(study.protocol, tier) for tier in study.tiers}
     rows: list[Row] = []
     for endpoint in listed:
         rows.append(Row((endpoint.label,), "group"))
-        for day in counts.horizons(endpoint, study.protocol):
+        for day in event_counts.horizons(endpoint, study.protocol):
             cells = [
                 incidence_cell(study, endpoint, tier, day) if endpoint in possible[tier] else numbers.ABSENT
                 for tier in study.tiers

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol_parts import Endpoint
-from pipelines.reports import counts, keys, numbers
+from pipelines.reports import event_counts, keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Series
@@ -104,7 +104,7 @@ _STEPS = {0.05: 0.01, 0.1: 0.02, 0.2: 0.05, 0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.6: 0
 
 
 def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint, title: str, top: float) -> Panel:
-    last = max(counts.horizons(endpoint, study.protocol))
+    last = max(event_counts.horizons(endpoint, study.protocol))
     ticks = month_ticks(last)
     axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, _STEPS[top])
     placed = numbers_at_ticks(series, ticks, reach=10)
@@ -118,7 +118,7 @@ def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint,
 
 
 def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[str]:
-    last = max(counts.horizons(endpoint, study.protocol))
+    last = max(event_counts.horizons(endpoint, study.protocol))
     return [
         f"{one.label} ({'not drawn' if len(one.drawn) < 2 else 'at ' + numbers.horizon(one.drawn[-1].x)})"
         for one in series
@@ -128,10 +128,10 @@ def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[s
 
 def _horizon_table(study: Study) -> Table:
     rows: list[Row] = []
-    printed = {e.name for t in study.tiers for e in counts.reported(study.protocol, t) if not e.is_harm}
+    printed = {e.name for t in study.tiers for e in event_counts.reported(study.protocol, t) if not e.is_harm}
     for endpoint in (e for e in study.protocol.endpoints if e.name in printed):
         rows.append(Row((endpoint.label,), "group"))
-        for day in counts.horizons(endpoint, study.protocol):
+        for day in event_counts.horizons(endpoint, study.protocol):
             cells = [incidence_cell(study, endpoint, tier, day) for tier in study.tiers]
             rows.append(Row((f"By {numbers.horizon(day)}", *cells), indent=1))
     return Table(
@@ -182,7 +182,7 @@ def harm(study: Study) -> Section:
         return not_applicable("harm", title, "No time-to-event rows were found.")
     rows = []
     for endpoint in endpoints:
-        day = max(counts.horizons(endpoint, study.protocol))
+        day = max(event_counts.horizons(endpoint, study.protocol))
         cells = [_harm_cell(study, endpoint, t, day) for t in study.tiers]
         rows.append(Row((endpoint.label, *cells)))
         rows.append(

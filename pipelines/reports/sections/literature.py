@@ -9,9 +9,9 @@ import polars as pl
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.pairs import OwnMark, PairRow, PublishedMark, pairs_panel
+from pipelines.reports.ledger import Key
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import BASELINE, Study
-from pipelines.reports.suppression import Key
 
 FRACTIONS = ("share", "responders", "incidence")
 NO_COUNTERPART = "no counterpart"
