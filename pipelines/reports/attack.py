@@ -142,6 +142,29 @@ class Network:
             for key in relation:
                 self.by_key[key].append(number)
 
+    def known_to(self, owner: str) -> set[Key]:
+        """Counts of nobody but an owner's own patients: those it owns, what lies within them, and their sums.
+
+        Where a site gave a tier alone, the tier's counts are its own: they hold nobody whom it could learn of.
+        """
+        counts = self.ledger.counts
+        known = {key for key, name in self.ledger.owners.items() if name == owner}
+        waiting = list(known)
+        while waiting:
+            for number in self.by_key[waiting.pop()]:
+                relation = self.ledger.relations[number]
+                wholes = [key for key, coefficient in relation.items() if coefficient < 0]
+                if len(wholes) > 1 or any(key[0] == CHANGE for key in relation):  # no group split into parts
+                    continue
+                parts = relation.keys() - set(wholes)
+                if known.issuperset(wholes):
+                    found = parts
+                else:
+                    found = set(wholes) if all(key in known or not counts[key].value for key in parts) else set()
+                waiting += found - known
+                known |= found
+        return known
+
     def equation(self, number: int, unknown: Bounds) -> tuple[dict[Key, int], int]:
         """A relation with what is printed put in: coefficients of the unknown counts, and what they add up to."""
         relation = self.ledger.relations[number]

@@ -31,13 +31,12 @@ def is_judged(frame: pl.DataFrame) -> pl.DataFrame:
 def enter_sites(ledger: Ledger, snapshot: Snapshot, protocol: Protocol) -> None:
     """Volumes by site and tier, indicators by site, blocks of charts; each known to its own site.
 
-    Nothing of sites is entered where there is one only, or where they have fewer patients on average than may be shown.
+    Nothing is entered where sites have fewer patients on average than may be shown.
     """
     subjects = snapshot["analysis.subjects"]
     if subjects.is_empty() or "site_id" not in subjects.columns:
         return
-    sites = subjects["site_id"].n_unique()
-    if sites < 2 or subjects.height < sites * ledger.minimum:
+    if subjects.height < subjects["site_id"].n_unique() * ledger.minimum:
         return
     _volumes(ledger, subjects, protocol)
     _indicators(ledger, is_judged(snapshot["results.site_indicators"]))

@@ -62,7 +62,7 @@ class _Suppressor:
         self._protect(self.sensitive)
         self.width = min(self.width, _WIDTH_FOR_OWNERS)
         for owner in sorted(set(self.ledger.owners.values())):
-            self.own = {key for key, name in self.ledger.owners.items() if name == owner}
+            self.own = self.network.known_to(owner)
             self.unknown = {key: bounds for key, bounds in self.unknown_outside.items() if key not in self.own}
             self._protect(self.sensitive - self.own)
         rounded = self.rounded - self.withheld

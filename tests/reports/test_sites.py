@@ -33,8 +33,8 @@ def test_nothing_of_sites_is_counted_where_they_have_few_patients(protocol: Prot
         ledger = ledger_of(Snapshot(lambda name: {"analysis.subjects": subjects}[name]), protocol)
         return any(key[0] == "at site" for key in ledger.counts)
 
-    # with a minimum of 11 two sites need 22 patients in all; a single site has none to be compared with
-    assert [has_sites(11, 11), has_sites(10, 11), has_sites(60)] == [True, False, False]
+    # with a minimum of 11 two sites need 22 patients in all
+    assert [has_sites(11, 11), has_sites(10, 11)] == [True, False]
 
 
 def cells_of(printed: Table) -> dict[str, dict[str, str]]:
@@ -204,3 +204,13 @@ def test_without_an_order_charts_do_not_apply(large_study: Study) -> None:
 def test_an_unknown_site_is_refused(large_study: Study) -> None:
     with pytest.raises(LookupError, match="no treating site S99"):
         site_report(large_study, "S99")
+
+
+def test_a_single_site_is_compared_with_none(large_study: Study) -> None:
+    study = copy(large_study)
+    alone = large_study.snapshot["analysis.subjects"].with_columns(site_id=pl.lit("S01"))
+    tables = {"analysis.subjects": alone}
+    study.snapshot = Snapshot(lambda name: tables.get(name, large_study.snapshot[name]))
+    section = sites.sites(study)
+    assert [block.kind for block in section.blocks if isinstance(block, Callout)] == ["not applicable"]
+    assert len(section.blocks) == 1

@@ -205,6 +205,21 @@ def test_no_difference_of_nested_counts_is_recovered(patients: int, falls: list[
         assert attack(ledger, printed, key) >= 1
 
 
+def test_a_group_of_an_owners_patients_alone_hides_nobody_from_it() -> None:
+    """All 8 of a tier are A's, so that what A knows of them is of its own; B's 3 of another tier stay hidden from A."""
+    ledger = Ledger(11)
+    for tier, sizes in (("alone", (8, 0)), ("shared", (20, 3))):
+        for site, size in zip("AB", sizes, strict=True):
+            ledger.add((site, tier), size, owner=site)
+        ledger.add((tier,), sum(sizes))
+        ledger.sum_of((tier,), [("A", tier), ("B", tier)])
+    ledger.add(("male",), 5)
+    ledger.part_of(("male",), ("alone",))
+    decisions = decide(ledger)
+    assert [decisions.state(key) for key in (("alone",), ("male",), ("B", "shared"))] == ["small"] * 3
+    assert decisions.state(("shared",)) != "exact"  # A would take its 20 from 23
+
+
 @pytest.mark.parametrize("is_owned", [True, False])
 def test_an_owner_cannot_take_its_own_from_a_total(is_owned: bool) -> None:
     """Of 15 and 7 patients, who knows the 15 reads the 7 off a total of 22, unless that is not told exactly."""
