@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
+import polars as pl
+
 from pipelines.protocol import Protocol
-from pipelines.reports import keys
+from pipelines.reports import keys, numbers
+from pipelines.reports.content import Cell, Shown
 from pipelines.reports.gate import Drawn
 from pipelines.reports.study import Study
 
@@ -34,6 +37,13 @@ def shown_difference(study: Study, row: Mapping[str, Any], tier: str, reference:
         return None
     spread = sqrt(sum(p * (1 - p) for p in shares if p is not None) / 2)
     return study.gate.drawn((shares[0] - shares[1]) / spread if spread else 0.0, DIGITS, *arms)
+
+
+def furthest(study: Study, rows: pl.DataFrame, weighting: str, tier: str, reference: str) -> Cell:
+    """The largest absolute difference that may be shown among these rows of `results.balance` and a weighting."""
+    asked = rows.filter(pl.col("weighting") == weighting).iter_rows(named=True)
+    known = [abs(value) for row in asked if (value := shown_difference(study, row, tier, reference)) is not None]
+    return Shown(numbers.fixed(max(known), DIGITS)) if known else numbers.ABSENT
 
 
 def is_of_counts(protocol: Protocol, term: str) -> bool:

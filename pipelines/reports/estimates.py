@@ -25,8 +25,7 @@ def estimate_cell(study: Study, row: Mapping[str, Any], digits: int, *rests_on: 
     trace = row.get("trace") or ""
     if row["status"] != "estimable" or row["estimate"] is None:
         return Shown(row["status"], is_withheld=True, trace=trace)
-    value = numbers.fixed(scale * row["estimate"], digits)
-    text = f"{value} ({numbers.interval(row['ci_low'], row['ci_high'], digits, scale)})"
+    text = numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits, scale)
     return replace(study.gate.text(text, *rests_on), trace=trace)
 
 

@@ -128,6 +128,21 @@ class Gate:
         """Whether the count is withheld for its own size."""
         return key in self.decisions.small
 
+    def few_events(self, key: Key | None = None) -> Shown:
+        """What stands for a figure with too few events; a dagger where it is withheld for another's sake."""
+        is_own_size = key is None or self.is_small(key)
+        return Shown(f"<{self.minimum} ev." if is_own_size else WITHHELD, is_withheld=True)
+
+    @property
+    def few_events_note(self) -> str:
+        """What `few_events` means, for the foot of a table."""
+        return f"<{self.minimum} ev. fewer than {self.minimum} patients had the event."
+
+    @property
+    def small_note(self) -> str:
+        """What `<11` means, for the foot of a table."""
+        return f"Counts from 1 to {self.minimum - 1} are shown as <{self.minimum}."
+
     # -------------------------------------------------------------------------------------------------------- estimates
 
     def rests_on_enough(self, *keys: Key) -> bool:
@@ -140,6 +155,10 @@ class Gate:
         if not self.rests_on_enough(*keys):
             return Shown(f"n <{self.minimum}", is_withheld=True)
         return Shown(numbers.fixed(value, digits), is_withheld=value is None)
+
+    def effective(self, size: float, *keys: Key) -> Shown:
+        """An effective sample size; a small one is told as a small count is."""
+        return Shown(f"<{self.minimum}", is_withheld=True) if size < self.minimum else self.number(size, 0, *keys)
 
     def text(self, text: str, *keys: Key) -> Shown:
         """A phrase that holds estimates, if they rest on enough patients."""

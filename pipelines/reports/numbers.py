@@ -8,6 +8,7 @@ import math
 MINUS = "−"
 NBSP = "\u202f"  # narrow no-break space, before a unit
 ABSENT = "–"
+MONTH_DAYS = 30.4375  # a year of 365.25 days has twelve
 
 
 def fixed(value: float | None, digits: int = 1) -> str:
@@ -45,6 +46,11 @@ def interval(low: float | None, high: float | None, digits: int = 1, scale: floa
     return f"{fixed(scale * low, digits)} to {fixed(scale * high, digits)}"
 
 
+def with_limits(value: float, low: float | None, high: float | None, digits: int = 1, scale: float = 1.0) -> str:
+    """An estimate with its limits: `−0.9 (−1.4 to −0.4)`."""
+    return f"{fixed(scale * value, digits)} ({interval(low, high, digits, scale)})"
+
+
 def p_value(value: float | None) -> str:
     """A p-value as journals print it: two significant digits, never 0."""
     if value is None or not math.isfinite(value):
@@ -58,7 +64,7 @@ def p_value(value: float | None) -> str:
 
 def horizon(days: float) -> str:
     """Days of follow-up as a clinician says them: whole months from half a year on, days otherwise."""
-    months = days / 30.4375
+    months = days / MONTH_DAYS
     if abs(months - round(months)) < 0.08 and months >= 5.9:
         return f"{round(months)} months"
     return f"{days:g} days"

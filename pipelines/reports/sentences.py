@@ -7,7 +7,7 @@ and limits; unclear ones are named together; withheld ones are named with their 
 
 from collections.abc import Sequence
 
-from pipelines.reports import numbers
+from pipelines.reports import numbers, wording
 from pipelines.reports.findings import Estimate, Finding, importance
 from pipelines.reports.study import Study
 
@@ -66,7 +66,7 @@ def question(study: Study, name: str, findings: Sequence[Finding]) -> str:
         parts.append(f"Not shown: {numbers.listed([study.versus(f.contrast) for f in hidden])}.")
     if not parts:
         parts.append("No comparison is available.")
-    return f"**{name}:** {_start(' '.join(parts))}"
+    return f"**{name}:** {wording.inside(' '.join(parts))}"
 
 
 def difference(study: Study, finding: Finding) -> str:
@@ -117,7 +117,3 @@ def _matters(study: Study, finding: Finding, found: Estimate) -> str:
         "at least": "large enough to matter",
         "possibly": "perhaps too small to matter",
     }[importance(found, known.get(finding.outcome))]
-
-
-def _start(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[:1].isupper() and text[1:2].islower() else text

@@ -6,7 +6,7 @@ together) gives away no small count.
 
 from typing import Any
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Document, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.report import NOTICE, numbered, stamp
 from pipelines.reports.sections import cohort, sites
@@ -27,7 +27,7 @@ def site_report(study: Study, site: str) -> Document:
     release = study.release_fact("release") or "unnamed"
     parts = (sites.sites(study, site), cohort.completeness(study, site))
     return Document(
-        title=f"Site {site}: {study.protocol.title[:1].lower()}{study.protocol.title[1:]}",
+        title=f"Site {site}: {wording.inside(study.protocol.title)}",
         subtitle=f"Report to the site, release {release}",
         release=release,
         protocol=f"{study.protocol.name} {study.protocol.version}",
@@ -71,7 +71,7 @@ def _summary(study: Study, site: str) -> Summary:
 
 
 def _label(study: Study, indicator: str) -> str:
-    return sites.lower(sites.indicator_label(study, indicator))
+    return wording.inside(sites.indicator_label(study, indicator))
 
 
 def _sentence(study: Study, indicator: str, row: dict[str, Any]) -> str:

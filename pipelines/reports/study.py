@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.gate import Gate
 from pipelines.reports.ledger import Decisions
 from pipelines.reports.tables import Read, Snapshot
@@ -38,8 +38,7 @@ class Study:
 
     def in_words(self, tier: str) -> str:
         """A tier's short name inside a sentence: abbreviations keep their capitals."""
-        name = self.short(tier)
-        return name if name.isupper() else name[:1].lower() + name[1:]
+        return wording.inside(self.short(tier))
 
     def versus(self, contrast: Contrast) -> str:
         """`MILD vs ESI`."""

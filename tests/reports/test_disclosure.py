@@ -19,7 +19,7 @@ from reports.conftest import Cohort
 from scipy.optimize import LinearConstraint, milp
 
 from pipelines.protocol import Protocol
-from pipelines.reports import Study, build_report, render_html, report_of, site_names, site_report
+from pipelines.reports import Study, build_report, gate, render_html, report_of, site_names, site_report
 from pipelines.reports.balance import is_of_counts, shown_difference
 from pipelines.reports.content import Document, Panel, Shown, Table, exhibits
 from pipelines.reports.earlier import decisions_before, printed
@@ -370,7 +370,7 @@ def bare(small_cohort: Cohort, protocol: Protocol) -> Attack:
 def _bare(cohort: Cohort, protocol: Protocol) -> Attack:
     nothing: frozenset[Key] = frozenset()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ledger, "decide", lambda ledger: Decisions(ledger, nothing, nothing, nothing))
+        patch.setattr(gate, "decide", lambda ledger: Decisions(ledger, nothing, nothing, nothing))
         return attack_on(build_report(cohort.read, protocol), protocol)[0]
 
 
@@ -397,7 +397,7 @@ def test_the_same_attack_recovers_counts_from_an_ungated_report(
         small = {k for k, c in ledger.counts.items() if c.role == "printed" and 1 <= c.value < ledger.minimum}
         return Decisions(ledger, frozenset(small), frozenset(), frozenset())
 
-    monkeypatch.setattr(Ledger, "decide", only_small)
+    monkeypatch.setattr(gate, "decide", only_small)
     attack, targets = attack_on(build_report(small_cohort.read, protocol), protocol)
     remainders = [name for name in attack.bounds if " without " in name]
     assert len(recovered(attack, targets)) >= 5

@@ -9,7 +9,7 @@ import pytest
 from reports.sites_made import FEW_ANSWERED, MANY_FAILURES
 
 from pipelines.protocol import Protocol
-from pipelines.reports import Study, render_html, report_of, site_report
+from pipelines.reports import Study, render_html, report_of, site_report, wording
 from pipelines.reports.content import Callout, Document, Table, exhibits
 from pipelines.reports.counts import ledger_of
 from pipelines.reports.figures.funnel import ChartLine, FunnelSite
@@ -22,7 +22,7 @@ RATIO = re.compile(r"(\d+\.\d\d) \((\d+\.\d\d) to (\d+\.\d\d)\)")
 
 
 def table(document: Document, indicator: str) -> Table:
-    anchor = f"table-{sites.anchor_of(indicator)}"
+    anchor = wording.anchor("table-sites", indicator)
     return next(e for e in exhibits(document.sections) if isinstance(e, Table) and e.anchor == anchor)
 
 
@@ -207,10 +207,7 @@ def test_an_unknown_site_is_refused(large_study: Study) -> None:
 
 
 def test_a_single_site_is_compared_with_none(large_study: Study) -> None:
-    study = copy(large_study)
     alone = large_study.snapshot["analysis.subjects"].with_columns(site_id=pl.lit("S01"))
-    tables = {"analysis.subjects": alone}
-    study.snapshot = Snapshot(lambda name: tables.get(name, large_study.snapshot[name]))
-    section = sites.sites(study)
+    section = sites.sites(with_tables(large_study, **{"analysis.subjects": alone}))
     assert [block.kind for block in section.blocks if isinstance(block, Callout)] == ["not applicable"]
     assert len(section.blocks) == 1

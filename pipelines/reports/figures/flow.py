@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from pipelines.reports import style
+from pipelines.reports import style, wording
 from pipelines.reports.content import Panel, Shown
 
 _BOX_MM, _STEP_MM = 8.6, 15.5
@@ -35,7 +35,7 @@ def flow_panel(steps: Sequence[FlowStep], ends: Sequence[tuple[str, int, Shown]]
         left, middle, wide = 1.0, 21.0, 40.0
         for place, step in enumerate(steps):
             top = 1 + place * _STEP_MM
-            head = step.rule[:1].upper() + step.rule[1:] if not place else "Remaining"
+            head = wording.capital(step.rule) if not place else "Remaining"
             _box(
                 ax,
                 left,

@@ -167,23 +167,13 @@ def _arm(study: Study, contrast: Contrast, tier: str, bins: Sequence[tuple[float
 def _balance_table(study: Study) -> list[Table]:
     """Largest differences of modelled covariates before and after weighting, with what weighting costs."""
     frame = study.snapshot["results.balance"].filter("is_modelled")
-    diagnostics = study.snapshot["results.diagnostics"]
     rows = []
     for contrast in study.protocol.contrasts:
         mine = frame.filter(pl.col("contrast") == contrast.name)
         cells = [
-            _furthest(study, contrast, mine.filter(pl.col("weighting") == w)) for w in (balance.UNWEIGHTED, "overlap")
+            balance.furthest(study, mine, w, contrast.tier, contrast.reference) for w in (balance.UNWEIGHTED, "overlap")
         ]
-        size: list[float] = (
-            diagnostics.filter(
-                (pl.col("contrast") == contrast.name) & pl.col("check").str.starts_with("effective sample size")
-            )["value"]
-            .drop_nulls()
-            .to_list()
-            if diagnostics.height
-            else []
-        )
-        rows.append(Row((study.versus(contrast), *cells, _whole(study, float(size[0]) if len(size) else None))))
+        rows.append(Row((study.versus(contrast), *cells, _effective(study, contrast))))
     limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
     return [
         Table(
@@ -203,15 +193,11 @@ def _balance_table(study: Study) -> list[Table]:
     ]
 
 
-def _furthest(study: Study, contrast: Contrast, rows: pl.DataFrame) -> Cell:
-    found = [
-        balance.shown_difference(study, row, contrast.tier, contrast.reference) for row in rows.iter_rows(named=True)
-    ]
-    known = [abs(value) for value in found if value is not None]
-    return Shown(numbers.fixed(max(known), 2)) if known else numbers.ABSENT
-
-
-def _whole(study: Study, value: float | None) -> Cell:
-    if value is None:
+def _effective(study: Study, contrast: Contrast) -> Cell:
+    """What the smaller arm is worth after weighting."""
+    frame = study.snapshot.rows("results.diagnostics", contrast=contrast.name)
+    if frame.is_empty():
         return numbers.ABSENT
-    return Shown(f"<{study.gate.minimum}", True) if value < study.gate.minimum else Shown(numbers.fixed(value, 0))
+    sizes = frame.filter(pl.col("check").str.starts_with("effective sample size"))["value"].drop_nulls()
+    arms = [keys.patients(tier) for tier in (contrast.tier, contrast.reference)]
+    return study.gate.effective(float(sizes[0]), *arms) if len(sizes) else numbers.ABSENT

@@ -7,7 +7,7 @@ tells why a figure moved, and no small number of patients who came or went is to
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.ledger import EARLIER
 from pipelines.reports.study import Study
 
@@ -52,7 +52,7 @@ def _protocol(_: Study, rows: list[Row]) -> str:
     row = next((r for r in rows if r["quantity"] == "protocol"), None)
     if row is None or row["verdict"] == "within":
         return ""
-    return f"{str(row['note'])[:1].upper()}{str(row['note'])[1:]}: any figure may differ for that reason alone."
+    return f"{wording.capital(str(row['note']))}: any figure may differ for that reason alone."
 
 
 def _estimates(study: Study, rows: list[Row]) -> str:

@@ -3,11 +3,11 @@
 import polars as pl
 
 from pipelines.reports import balance, keys, numbers
-from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Table
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
-_BEFORE, _AFTER = "unweighted", "overlap"
+_AFTER = "overlap"
 
 
 def choice(study: Study) -> Section:
@@ -55,7 +55,7 @@ def _odds(study: Study, found: pl.DataFrame, term: str) -> Cell:
         return numbers.ABSENT
     row = found.row(0, named=True)
     digits = 2 if row["ci_high"] < 9.95 else 1
-    text = f"{numbers.fixed(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits)})"
+    text = numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits)
     arms = (row["tier"], row["reference"])
     part = balance.printed_part(study.protocol, term) if balance.is_of_counts(study.protocol, term) else None
     own = [keys.characteristic(*part, arm) for arm in arms] if part else []
@@ -100,17 +100,13 @@ def _alike_table(study: Study) -> list[Table]:
         for reference in study.tiers[:place]:
             rows = frame.filter((pl.col("tier") == tier) & (pl.col("reference") == reference))
             if rows.height:
-                cells = [
-                    _furthest(study, rows.filter(pl.col("weighting") == w), tier, reference) for w in (_BEFORE, _AFTER)
-                ]
+                cells = [balance.furthest(study, rows, w, tier, reference) for w in (balance.UNWEIGHTED, _AFTER)]
                 body.append(Row((f"{study.short(tier)} and {study.in_words(reference)}", *cells), indent=1))
     if sizes.height:
         body.append(Row(("Patients, and how many they are worth",), "group"))
         for tier in study.tiers:
             found = sizes.filter(pl.col("tier") == tier)["effective_sample_size"].drop_nulls()
-            worth = study.gate.number(float(found[0]), 0, keys.patients(tier)) if len(found) else numbers.ABSENT
-            if len(found) and found[0] < study.gate.minimum:
-                worth = Shown(f"<{study.gate.minimum}", is_withheld=True)
+            worth = study.gate.effective(float(found[0]), keys.patients(tier)) if len(found) else numbers.ABSENT
             body.append(Row((study.short(tier), study.gate.count(keys.patients(tier)), worth), indent=1))
     return [
         Table(
@@ -123,9 +119,3 @@ def _alike_table(study: Study) -> list[Table]:
             source="results.choice_balance; results.choice_weights (population = overlap)",
         )
     ]
-
-
-def _furthest(study: Study, rows: pl.DataFrame, tier: str, reference: str) -> Cell:
-    shown = [balance.shown_difference(study, row, tier, reference) for row in rows.iter_rows(named=True)]
-    known = [abs(value) for value in shown if value is not None]
-    return Shown(numbers.fixed(max(known), 2)) if known else numbers.ABSENT

@@ -5,7 +5,7 @@ from math import sqrt
 import polars as pl
 
 from pipelines.protocol_parts import Covariate
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.flow import FlowStep, flow_panel
 from pipelines.reports.gate import ABOUT, LEGEND
@@ -31,7 +31,7 @@ def flow(study: Study) -> Section:
     ]
     ends = [(study.short(t), study.rank(t), gate.count(keys.patients(t))) for t in study.tiers]
     alt = (
-        f"Flow chart. {_sentence(boxes[0].rule)}: {boxes[0].remaining}. "
+        f"Flow chart. {wording.capital(boxes[0].rule)}: {boxes[0].remaining}. "
         + " ".join(f"Left out, {box.rule}: {box.excluded}; {box.remaining} remain." for box in boxes[1:])
         + " First tier: " + ", ".join(f"{label} {n}" for label, _, n in ends) + "."
     )  # fmt: skip
@@ -42,7 +42,7 @@ def flow(study: Study) -> Section:
         "Read from top to bottom: each box holds the patients that remain, each line to the right those left out and "
         "why. The last row is the first tier of each patient after enrolment, which is what the report compares.",
         source="outcomes.attrition, summed over tiers; analysis.subjects",
-        notes=(_small(study), LEGEND),
+        notes=(study.gate.small_note, LEGEND),
     )
     return Section("flow", title, (figure, _flow_table(study, steps)))
 
@@ -56,13 +56,13 @@ def _flow_table(study: Study, steps: list[tuple[int, str]]) -> Table:
             out: list[Cell] = [study.gate.count(keys.attrition(step, t, "excluded")) for t in groups]
             rows.append(Row((f"Left out: {rule}", *out), indent=1))
         left: list[Cell] = [study.gate.count(keys.attrition(step, t, "remaining")) for t in groups]
-        rows.append(Row(("Remaining" if place else _sentence(rule), *left), kind="total"))
+        rows.append(Row(("Remaining" if place else wording.capital(rule), *left), kind="total"))
     return Table(
         "table-flow",
         "Patients left out and remaining, by first tier",
         tuple(columns),
         tuple(rows),
-        notes=(_small(study), LEGEND),
+        notes=(study.gate.small_note, LEGEND),
         source="outcomes.attrition",
     )
 
@@ -71,14 +71,6 @@ def _has_flow(study: Study, steps: list[tuple[int, str]], tier: str) -> bool:
     known = study.gate.decisions.ledger.counts
     asked = [keys.attrition(step, tier, "remaining") for step, _ in steps]
     return any(key in known and known[key].value for key in asked)
-
-
-def _small(study: Study) -> str:
-    return f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}."
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 # ------------------------------------------------------------------------------------------------------------- Table 1
@@ -118,7 +110,7 @@ def table_one(study: Study) -> Section:
         notes=(
             f"{spelled}Where no row says how many are not known, they are fewer than {study.gate.minimum} in every "
             "tier.",
-            _small(study),
+            study.gate.small_note,
             LEGEND,
         ),
         source="results.table_one",
@@ -146,7 +138,11 @@ def _covariate_rows(study: Study, part: pl.DataFrame, covariate: Covariate, pair
         rows = [Row((covariate.label, *[""] * len(study.tiers), *differences))]
         rows += [
             Row(
-                (_sentence(level), *[_level(study, covariate.name, level, t) for t in study.tiers], *[""] * len(pairs)),
+                (
+                    wording.capital(level),
+                    *[_level(study, covariate.name, level, t) for t in study.tiers],
+                    *[""] * len(pairs),
+                ),
                 indent=1,
             )
             for level in levels
@@ -292,7 +288,7 @@ def _by_site(
             (Column("Site (pseudonym)", "left"), *[Column(label) for label in labels]),
             tuple(rows),
             reading=f"Sites in alphabetical order, not ranked. ▾ marks a share below {numbers.percent(target)}.",
-            notes=(_small(study), LEGEND),
+            notes=(study.gate.small_note, LEGEND),
             source="outcomes.completeness",
         ),
     )

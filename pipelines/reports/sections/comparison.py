@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipelines.protocol_parts import PrimaryOutcome
-from pipelines.reports import numbers
+from pipelines.reports import numbers, wording
 from pipelines.reports.content import (
     Cell,
     Column,
@@ -237,7 +237,7 @@ def _failure_table(study: Study) -> list[Table]:
         if not found and ratio.leading is None:
             continue
         endpoint = study.protocol.endpoint(str(contrast.endpoint))
-        rows.append(Row((f"{study.versus(contrast)}: {endpoint.label[:1].lower() + endpoint.label[1:]}",), "group"))
+        rows.append(Row((f"{study.versus(contrast)}: {wording.inside(endpoint.label)}",), "group"))
         for finding in found:
             label = f"Incidence by {study.window_label(finding.window)}, percentage points"
             rows.append(Row((label, *_contrast_row(study, finding).cells[1:]), indent=1))

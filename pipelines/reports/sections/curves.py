@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from pipelines.reports import numbers
 from pipelines.reports.curves import Cuts
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.gate import points_of
@@ -39,10 +40,10 @@ def numbers_at_ticks(series: Sequence[Series], ticks: Sequence[tuple[float, str]
 
 def month_ticks(last: float) -> list[tuple[float, str]]:
     """Ticks in months up to a last day, as (day, label)."""
-    months = round(last / 30.4375)
+    months = round(last / numbers.MONTH_DAYS)
     step = 6 if months > 12 else 3
     return [(_day_of(month, last, months), str(month)) for month in range(0, months + 1, step)]
 
 
 def _day_of(month: int, last: float, months: int) -> float:
-    return float(last) if month == months else round(month * 30.4375)
+    return float(last) if month == months else round(month * numbers.MONTH_DAYS)

@@ -3,9 +3,9 @@
 import polars as pl
 
 from pipelines.protocol_parts import Relapse
-from pipelines.reports import event_counts, keys, numbers
+from pipelines.reports import event_counts, keys, numbers, wording
 from pipelines.reports.content import Cell, Column, Row, Section, Shown, Table
-from pipelines.reports.gate import LEGEND, WITHHELD
+from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.failure import incidence_cell
 from pipelines.reports.study import Study
@@ -48,7 +48,7 @@ def _incidence_table(study: Study) -> list[Table]:
             reading="Per cent who have had the event by then (95 % interval), with death competing; not adjusted. "
             "Components stand alone; the other definitions add to [failure](#failure) what the protocol leaves out of "
             "it by default. A dash: the tier cannot have the event. Nothing is compared on these.",
-            notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", LEGEND),
+            notes=(study.gate.few_events_note, LEGEND),
             source="results.cumulative_incidence (weighting = unweighted)",
         )
     ]
@@ -69,7 +69,7 @@ def relapse_table(study: Study, rule: Relapse) -> list[Table]:
         rows.append(Row((f"Free of it at {numbers.horizon(day)}", *cells)))
     return [
         Table(
-            f"table-{rule.name.replace('_', '-')}",
+            wording.anchor("table", rule.name),
             rule.label,
             (Column("", "left"), *[Column(study.short(tier)) for tier in study.tiers]),
             tuple(rows),
@@ -77,7 +77,7 @@ def relapse_table(study: Study, rule: Relapse) -> list[Table]:
             "the first visit with a response; a return is seen only at visits, so that it lies between two of them and "
             "the curve is Turnbull's. Two figures (70 to 75 %) bracket the share where a visit's interval holds the "
             "day. Visits after an escalation are not read.",
-            notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} returns were seen.", LEGEND),
+            notes=(study.gate.few_events_note, LEGEND),
             source="results.relapse_curves",
         )
     ]
@@ -88,7 +88,7 @@ def _free(study: Study, rule: Relapse, tier: str, day: float, curve: pl.DataFram
     if not study.gate.knows(key) or curve.is_empty():
         return numbers.ABSENT
     if not study.gate.is_exact(key):
-        return Shown(f"<{study.gate.minimum} ev.", True) if study.gate.is_small(key) else Shown(WITHHELD, True)
+        return study.gate.few_events(key)
     known = curve.drop_nulls("estimate").sort("lower_days")
     if known.is_empty():
         return Shown(str(curve["status"][0]), is_withheld=True)

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.reports import numbers
+from pipelines.reports import numbers, wording
 from pipelines.reports.content import Bullets, Callout, Cell, Column, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
@@ -49,7 +49,7 @@ def _negative_control(study: Study, frame: pl.DataFrame) -> list[Paragraph | Bul
         if mine.height:
             said.append(f"**{study.versus(contrast)}:** {_control_verdict(mine.row(0, named=True))}")
     lead = (
-        f"**The negative control** is {control.label[:1].lower()}{control.label[1:]}: an event that neither tier can "
+        f"**The negative control** is {wording.inside(control.label)}: an event that neither tier can "
         "bring about or prevent. If two groups differ in it after weighting, they differ in something that weighting "
         "did not reach, and the contrast is not shown. A control that passes is no proof: it may have too few events "
         "to see a difference."

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol_parts import Endpoint
-from pipelines.reports import event_counts, keys, numbers
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
+from pipelines.reports import event_counts, keys, numbers, wording
+from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Series
-from pipelines.reports.gate import LEGEND, WITHHELD
+from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import curve_series, month_ticks, numbers_at_ticks
 from pipelines.reports.study import Study
@@ -51,7 +51,7 @@ def _incidence_figure(study: Study, endpoint: Endpoint) -> Figure:
     event = _incidence_series(study, endpoint, "event", with_competing=False)
     death = _incidence_series(study, endpoint, "death", with_competing=True)
     top = _top(event)
-    panels = [_incidence_panel(study, event, endpoint, f"{_upper(endpoint.label)}", top)]
+    panels = [_incidence_panel(study, event, endpoint, f"{wording.capital(endpoint.label)}", top)]
     shown_deaths = [one for one in death if len(one.drawn) > 1]
     notes = [
         f"Ended where fewer than {study.gate.minimum} would have left or stayed: "
@@ -64,8 +64,8 @@ def _incidence_figure(study: Study, endpoint: Endpoint) -> Figure:
     else:
         notes.append("Deaths without the event compete; they are too few in every tier to be drawn.")
     return Figure(
-        f"figure-incidence-{endpoint.name.replace('_', '-')}",
-        f"{_upper(endpoint.label)}: cumulative incidence with death competing",
+        wording.anchor("figure-incidence", endpoint.name),
+        f"{wording.capital(endpoint.label)}: cumulative incidence with death competing",
         tuple(panels),
         "Height is the share of patients of a tier who have had the event by then (Aalen–Johansen; death is counted as "
         "death, not as still at risk). Shaded: 95 % intervals. Marks stand at times between which enough patients had "
@@ -76,10 +76,6 @@ def _incidence_figure(study: Study, endpoint: Endpoint) -> Figure:
         "analysis.time_to_event",
         notes=tuple(notes),
     )
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _incidence_series(study: Study, endpoint: Endpoint, cause: str, with_competing: bool) -> list[Series]:
@@ -143,7 +139,7 @@ def _horizon_table(study: Study) -> Table:
         "event "
         "of a contrast is shown for its two tiers only. Endpoints lie within each other: do not add them. Other "
         "definitions of failure stand [below](#definitions).",
-        notes=(f"<{study.gate.minimum} ev. fewer than {study.gate.minimum} patients had the event.", LEGEND),
+        notes=(study.gate.few_events_note, LEGEND),
         source="results.cumulative_incidence (weighting = unweighted)",
     )
 
@@ -154,7 +150,7 @@ def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> C
     if not study.gate.knows(key):
         return numbers.ABSENT
     if not study.gate.is_exact(key):
-        return Shown(f"<{study.gate.minimum} ev.", True) if study.gate.is_small(key) else Shown(WITHHELD, True)
+        return study.gate.few_events(key)
     curve = study.snapshot.rows(
         "results.cumulative_incidence", endpoint=endpoint.name, tier=tier, cause="event", weighting="unweighted"
     )
@@ -163,10 +159,8 @@ def incidence_cell(study: Study, endpoint: Endpoint, tier: str, day: float) -> C
         return study.gate.text(numbers.percent(0.0, study.gate.decimals), keys.patients(tier))
     row = known.row(-1, named=True)
     digits = study.gate.decimals
-    text = (
-        f"{numbers.percent(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits, 100)})"
-    )
-    return study.gate.text(text, keys.patients(tier))
+    limits = numbers.interval(row["ci_low"], row["ci_high"], digits, 100)
+    return study.gate.text(f"{numbers.percent(row['estimate'], digits)} ({limits})", keys.patients(tier))
 
 
 # ---------------------------------------------------------------------------------------------------------------- harm
@@ -197,7 +191,7 @@ def harm(study: Study) -> Section:
         (Row(("Patients, n", *[study.gate.count(keys.patients(t)) for t in study.tiers]), "total"), *rows),
         reading="Patients with at least one event from the day the tier began (per cent). Harm is kept apart from "
         "failure. Not adjusted: higher tiers are operations, and are given to other patients.",
-        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
+        notes=(study.gate.small_note, LEGEND),
         source="analysis.time_to_event; results.cumulative_incidence",
     )
     return Section("harm", title, (table,))
@@ -237,7 +231,7 @@ def crossover(study: Study) -> Section:
         tuple(rows),
         reading="Each row splits the patients of a first tier by the next higher tier they were given during follow-up "
         "(per cent of the row). A lower or equal tier later is part of the same course.",
-        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
+        notes=(study.gate.small_note, LEGEND),
         source="outcomes.crossover",
     )
     return Section("crossover", title, (table,))

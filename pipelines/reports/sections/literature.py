@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.figures.pairs import OwnMark, PairRow, PublishedMark, pairs_panel
 from pipelines.reports.ledger import Key
@@ -117,7 +117,7 @@ def _groups(study: Study, frame: pl.DataFrame) -> list[Group]:
 def _group_title(study: Study, kind: str, outcome: str) -> str:
     if kind == "incidence" or not outcome:
         return f"{_KINDS[kind]}{': ' if outcome else ''}{_label(study, outcome)}"
-    return f"{_label(study, outcome)}: {_KINDS[kind][:1].lower()}{_KINDS[kind][1:]}"
+    return f"{_label(study, outcome)}: {wording.inside(_KINDS[kind])}"
 
 
 def _label(study: Study, outcome: str) -> str:

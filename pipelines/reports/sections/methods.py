@@ -1,7 +1,7 @@
 """How the figures were made: methods with formulas, target trials, thresholds and amendments, all from the protocol."""
 
 from pipelines.protocol import Protocol
-from pipelines.reports import numbers
+from pipelines.reports import numbers, wording
 from pipelines.reports.content import Block, Bullets, Column, Facts, Paragraph, Row, Section, Table
 from pipelines.reports.figures.formula import formula
 from pipelines.reports.sections import not_applicable
@@ -107,9 +107,7 @@ def _failure(protocol: Protocol) -> Section:
 
 
 def _confounding(protocol: Protocol) -> Section:
-    names = numbers.listed(
-        [c.label[:1].lower() + c.label[1:] if c.label[1:2].islower() else c.label for c in protocol.covariates]
-    )
+    names = numbers.listed([wording.inside(c.label) for c in protocol.covariates])
     d = protocol.diagnostics
     said = (
         f"Adjusted for: {names}."
@@ -210,7 +208,7 @@ def target_trials(study: Study) -> Section:
         if contrast.strata:
             labels = {c.name: c.label for c in study.protocol.covariates}
             facts += (("Stratified by", numbers.listed([labels[s] for s in contrast.strata])),)
-        parts.append(Section(f"trial-{contrast.name.replace('_', '-')}", study.versus(contrast), (Facts(facts),)))
+        parts.append(Section(wording.anchor("trial", contrast.name), study.versus(contrast), (Facts(facts),)))
     lead = Paragraph(
         "Each comparison is laid out as the randomised trial that it stands in for (Hernán and Robins 2016)."
     )

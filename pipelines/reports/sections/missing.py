@@ -4,7 +4,7 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers, patterns
-from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Table
 from pipelines.reports.estimates import estimate_cell
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -67,7 +67,7 @@ def _patterns_table(study: Study) -> list[Table]:
             tuple(body),
             reading="Patients whose visit windows have all closed and who were alive at the end of each (per cent of "
             "these). Those who left for good are the harder case: nothing after tells how they fared.",
-            notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
+            notes=(study.gate.small_note, LEGEND),
             source="results.missing_patterns",
         )
     ]
@@ -108,10 +108,8 @@ def _weights_table(study: Study) -> list[Table]:
 def _worth(study: Study, found: pl.DataFrame, question: PrimaryOutcome, tier: str) -> Cell:
     if found.is_empty() or found["effective_sample_size"][0] is None:
         return numbers.ABSENT
-    value = float(found["effective_sample_size"][0])
-    if value < study.gate.minimum:
-        return Shown(f"n <{study.gate.minimum}", is_withheld=True)
-    return study.gate.number(value, 0, keys.seen(question.outcome, question.window, tier))
+    seen = keys.seen(question.outcome, question.window, tier)
+    return study.gate.effective(float(found["effective_sample_size"][0]), seen)
 
 
 def _rules_table(study: Study) -> list[Table]:

@@ -8,13 +8,12 @@ from pipelines.reports import keys, numbers
 from pipelines.reports.bands import DEATH, Bands
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.figures.occupation import Band, occupation_panel
-from pipelines.reports.gate import edges_of
+from pipelines.reports.gate import WITHHELD, edges_of
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import month_ticks
 from pipelines.reports.study import Study
 
 _SOURCE = "results.ladder_occupation; who may be shown from analysis.transitions"
-_MONTH_DAYS = 30.4375
 
 
 def occupation(study: Study) -> Section:
@@ -116,7 +115,7 @@ def _months_table(study: Study, bands: dict[str, Bands]) -> Table | None:
         tuple(rows),
         reading="Mean months that a patient who began in a tier spends in each tier, or loses to death (95 % "
         "interval): the area of the bands above. Not adjusted for case mix.",
-        notes=("–† too few patients to be told apart; together with others under Other in the figure.",),
+        notes=(f"{WITHHELD} too few patients to be told apart; together with others under Other in the figure.",),
         source="results.ladder_times",
     )
 
@@ -126,10 +125,10 @@ def _months(study: Study, tier: str, state: str, bands: Bands, found: dict[str, 
     if not band:
         return numbers.ABSENT
     if len(band) > 1:
-        return Shown("–†", is_withheld=True)
+        return Shown(WITHHELD, is_withheld=True)
     row = found.get(state)
     if row is None or row["estimate"] is None:
         return Shown(str(row["status"]) if row else numbers.ABSENT, is_withheld=True)
-    mean, reach = (float(str(row[name])) / _MONTH_DAYS for name in ("estimate", "std_error"))
-    limits = numbers.interval(max(mean - 1.96 * reach, 0.0), mean + 1.96 * reach, 1)
-    return study.gate.text(f"{numbers.fixed(mean, 1)} ({limits})", keys.patients(tier))
+    mean, reach = (float(str(row[name])) / numbers.MONTH_DAYS for name in ("estimate", "std_error"))
+    text = numbers.with_limits(mean, max(mean - 1.96 * reach, 0.0), mean + 1.96 * reach, 1)
+    return study.gate.text(text, keys.patients(tier))

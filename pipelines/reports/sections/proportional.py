@@ -19,7 +19,6 @@ from pipelines.reports.sections.curves import month_ticks
 from pipelines.reports.study import Study
 
 _LOG_MONTHS = (1, 2, 3, 6, 9, 12, 18, 24, 36, 48, 60, 120)
-_MONTH_DAYS = 30.4375
 _FEWEST = 3  # points below which a line shows no bend
 _UNADJUSTED, _ADJUSTED = "unadjusted", "covariates"
 
@@ -84,7 +83,7 @@ def _log_log_panel(study: Study, contrast: Contrast) -> Panel | None:
     if any(len(one.points) < 2 for one in series):
         return None
     days = [p.x for one in series for p in one.points]
-    ticks = [(_MONTH_DAYS * m, str(m)) for m in _LOG_MONTHS]
+    ticks = [(numbers.MONTH_DAYS * m, str(m)) for m in _LOG_MONTHS]
     inside = [t for t in ticks if min(days) * 0.9 <= t[0] <= max(days) * 1.02]
     before = [t for t in ticks if t[0] < min(days) * 0.9][-1:]
     ends = [*before, *inside] if inside else ticks[:1]
@@ -187,7 +186,7 @@ def _table(study: Study, asked: Sequence[Contrast]) -> Table:
         "without the event when the period begins, and are not adjusted. As treated, time runs from enrolment with "
         "delayed entry and each day counts for the tier of that day: it answers another question. The test is the "
         "score test on the Kaplan–Meier scale, of the tier alone; it informs and decides nothing.",
-        notes=(f"<{study.gate.minimum} ev. a tier has fewer than {study.gate.minimum} events.",),
+        notes=(study.gate.few_events_note,),
         source="results.hazard_ratios (model = cause-specific); results.proportional_hazards (term = tier)",
     )
 
@@ -228,10 +227,9 @@ def _ratio_cell(study: Study, found: pl.DataFrame, adjustment: str, is_enough: b
     if row["estimate"] is None:
         return Shown(str(row["status"]), is_withheld=True)
     if not is_enough:
-        return Shown(f"<{study.gate.minimum} ev.", is_withheld=True)
+        return study.gate.few_events()
     groups = [keys.patients(tier) for tier in (row["tier"], row["reference"])]
-    limits = numbers.interval(row["ci_low"], row["ci_high"], 2)
-    return study.gate.text(f"{numbers.fixed(row['estimate'], 2)} ({limits})", *groups)
+    return study.gate.text(numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], 2), *groups)
 
 
 def _test_cell(study: Study, contrast: Contrast, adjustment: str) -> Cell:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Callout, Cell, Column, Row, Section, Shown, Table
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -73,8 +73,7 @@ def _rules(study: Study) -> list[Table | Callout]:
 
 def _reason(text: str) -> str:
     """What was wrong; how to mend it is for the data steward."""
-    said = text.split(";")[0]
-    return said[:1].upper() + said[1:]
+    return wording.capital(text.split(";")[0])
 
 
 def _table(row: dict[str, object]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome, Threshold
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Cell, Column, Figure, Panel, Row, Section, Shown, Table
 from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.dots import dot_panel
@@ -110,10 +110,10 @@ def _responder_table(study: Study, outcome: str, window: str) -> Table:
             part = here.filter(pl.col("method") == method)
             if part.height:
                 cells = [_responder_cell(study, part, threshold, t) for t in study.tiers]
-                rows.append(Row((_first_upper(label), *cells), indent=1))
+                rows.append(Row((wording.capital(label), *cells), indent=1))
     return Table(
         "table-responders",
-        f"Responders on {_first_lower(instrument.short_label)} at {study.window_label(window)}, two ways of counting",
+        f"Responders on {wording.inside(instrument.short_label)} at {study.window_label(window)}, two ways of counting",
         (Column("Threshold", "left"), *[Column(study.short(t)) for t in study.tiers]),
         tuple(rows),
         reading="Responders/patients counted and their share. The truth about patients not seen lies between the two "
@@ -132,14 +132,6 @@ def _responder_cell(study: Study, rows: pl.DataFrame, threshold: Threshold, tier
     base = keys.judged(row["outcome"], threshold.name, row["window"], tier, row["method"])
     share = study.gate.share(hits, base)
     return share if share.is_withheld else Shown(f"{study.gate.fraction(hits, base)}\u2002{share}")
-
-
-def _first_upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _first_lower(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 # ------------------------------------------------------------------------------------------- between neighbouring tiers

@@ -100,5 +100,5 @@ def _mean(study: Study, rows: pl.DataFrame, tier: str, visit: str, digits: int) 
     if part.is_empty() or part["estimate"][0] is None:
         return numbers.ABSENT
     row = part.row(0, named=True)
-    text = f"{numbers.fixed(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits)})"
+    text = numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits)
     return study.gate.text(text, keys.seen(row["outcome"], visit, tier))

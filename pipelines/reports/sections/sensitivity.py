@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.choices import ChoiceRow, choices_panel
@@ -267,7 +267,7 @@ def _cell(
 
 
 def _with_limits(row: Found, digits: int) -> str:
-    return f"{numbers.fixed(row['estimate'], digits)} ({numbers.interval(row['ci_low'], row['ci_high'], digits)})"
+    return numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits)
 
 
 def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -325,7 +325,7 @@ def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contra
     row = found.row(0, named=True)
     instrument = study.protocol.instrument(question.outcome)
     if row["estimate"] is None:
-        return row["note"].split("; ")[0][:1].upper() + row["note"].split("; ")[0][1:]
+        return wording.capital(row["note"].split("; ")[0])
     delta = float(row["estimate"])
     if delta == 0:
         return "No difference beyond chance once the missing are drawn: there is none to lose"

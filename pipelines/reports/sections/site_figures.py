@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Callout, Figure, Panel
 from pipelines.reports.figures.funnel import ChartLine, FunnelSite, funnel_panel, vlad_panel
 from pipelines.reports.study import Study
@@ -43,7 +43,7 @@ def funnel(study: Study, label: str, rows: pl.DataFrame, own: str | None) -> lis
     asked = study.protocol.sites
     return [
         Figure(
-            f"figure-{indicator.lower().replace(' ', '-').replace('_', '-')}",
+            wording.anchor("figure", indicator),
             f"{label}: observed over expected by site",
             (funnel_panel(drawn, "", alt),),
             f"Each point is a site; further right, more events are expected. Bars: exact limits for that site's own "

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Callout, Cell, Column, Figure, Row, Section, Shown, Table
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -72,7 +72,7 @@ def indicator_label(study: Study, indicator: str) -> str:
     asked = next(t for t in instrument.thresholds if t.name == threshold)
     visit = study.window_label(window)
     better = threshold_label(asked, instrument).replace("\n", " ")
-    return f"{instrument.short_label} {better} at {visit[:1].lower()}{visit[1:]}"
+    return f"{instrument.short_label} {better} at {wording.inside(visit)}"
 
 
 # ------------------------------------------------------------------------------------------------------------- page one
@@ -88,10 +88,11 @@ def signal_sentences(study: Study) -> list[str]:
             named = [f"{row['site_id']} ({direction(row)})" for row in marked.iter_rows(named=True)]
             said.append(
                 f"Signal for review: {marked.height} of {rows.height} sites lie beyond {level} limits for "
-                f"{lower(indicator_label(study, indicator))}: {numbers.listed(named)} ([treating sites](#sites))."
+                f"{wording.inside(indicator_label(study, indicator))}: {numbers.listed(named)} "
+                "([treating sites](#sites))."
             )
     for indicator, marked_sites in chart_signals(study).items():
-        label = lower(indicator_label(study, indicator))
+        label = wording.inside(indicator_label(study, indicator))
         said.append(
             f"Signal for review: over their patients in order the CUSUM of {numbers.listed(marked_sites)} reached its "
             f"limit for {label} ([treating sites](#sites))."
@@ -102,11 +103,6 @@ def signal_sentences(study: Study) -> list[str]:
 def direction(row: SiteRow) -> str:
     """`more than expected` or `fewer than expected`."""
     return str(row["signal"]).removeprefix("signal for review: ")
-
-
-def lower(label: str) -> str:
-    """A label inside a sentence; abbreviations keep their capitals."""
-    return f"{label[:1].lower()}{label[1:]}" if label[1:2].islower() else label
 
 
 # --------------------------------------------------------------------------------------------------------------- tables
@@ -140,7 +136,7 @@ def volumes(study: Study, own: str | None = None) -> Table:
         (Column("Site (pseudonym)", "left"), Column("All"), *[Column(study.short(t)) for t in study.tiers]),
         tuple(rows),
         reading="Outcomes belong to the site that gave the treatment.",
-        notes=(f"Counts from 1 to {study.gate.minimum - 1} are shown as <{study.gate.minimum}.", LEGEND),
+        notes=(study.gate.small_note, LEGEND),
         source="analysis.subjects",
     )
 
@@ -165,7 +161,7 @@ def _table(study: Study, label: str, rows: pl.DataFrame, own: str | None) -> Tab
             "signal. "
         )
     return Table(
-        f"table-{anchor_of(indicator)}",
+        wording.anchor("table-sites", indicator),
         f"{label}, by treating site",
         (Column("Site", "left"), *[Column(head) for head in heads], Column("Signal", "left")),
         tuple(_site_row(study, row, others, has_rank) for row in listed),
@@ -188,11 +184,6 @@ def _response(study: Study, row: SiteRow) -> Cell:
 
 def _mark(row: SiteRow) -> str:
     return {"more than expected": "▲ more", "fewer than expected": "▼ fewer"}[direction(row)] if row["signal"] else ""
-
-
-def anchor_of(indicator: str) -> str:
-    """An indicator as part of an anchor."""
-    return f"sites-{indicator.lower().replace(' ', '-').replace('_', '-')}"
 
 
 def _site_row(study: Study, row: SiteRow, weighted: dict[str, SiteRow], has_rank: bool) -> Row:
@@ -244,4 +235,4 @@ def _shrunken(study: Study, row: SiteRow) -> Cell:
 def _with_limits(study: Study, value: float | None, low: float | None, high: float | None, base: keys.Key) -> Cell:
     if value is None:
         return _NOTHING
-    return study.gate.text(f"{numbers.fixed(value, 2)} ({numbers.interval(low, high, 2)})", base)
+    return study.gate.text(numbers.with_limits(value, low, high, 2), base)

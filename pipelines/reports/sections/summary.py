@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
 from pipelines.reports.sections.changes import change_sentences
@@ -109,7 +109,9 @@ def _completeness(study: Study) -> str:
             label = study.protocol.instrument(asked.outcome).short_label
             low, high = min(shares), max(shares)
             span = numbers.percent(low) if low == high else f"{numbers.percent(low)} to {numbers.percent(high)}"
-            parts.append(f"{_lower(label)} at {study.window_label(asked.window)} is known for {span} of those due")
+            parts.append(
+                f"{wording.inside(label)} at {study.window_label(asked.window)} is known for {span} of those due"
+            )
     if not parts:
         return ""
     return f"By tier, {numbers.listed(parts)} (target {numbers.percent(target)}; [completeness](#completeness))."
@@ -117,10 +119,6 @@ def _completeness(study: Study) -> str:
 
 def _share(study: Study, outcome: str, window: str, tier: str) -> float | None:
     return study.gate.drawn_share(keys.observed(outcome, window, tier), keys.expected(outcome, window, tier))
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _diagnostics(study: Study, findings: list[tuple[str, list[Finding]]]) -> str:
@@ -168,7 +166,7 @@ def _low_completeness(study: Study) -> list[str]:
         shares = [_share(study, asked.outcome, asked.window, t) for t in study.tiers]
         low = [share for share in shares if share is not None and share < target]
         if low:
-            label = _lower(study.protocol.instrument(asked.outcome).short_label)
+            label = wording.inside(study.protocol.instrument(asked.outcome).short_label)
             parts.append(f"{label} at {study.window_label(asked.window)} in {len(low)} of {len(study.tiers)} tiers")
     if not parts:
         return []

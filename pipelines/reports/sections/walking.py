@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipelines.protocol_parts import Instrument
-from pipelines.reports import counts, keys, numbers
+from pipelines.reports import counts, keys, numbers, wording
 from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Point, Series
@@ -67,10 +67,6 @@ def _drawn(study: Study, frame: pl.DataFrame, instrument: Instrument) -> list[Wa
     return [block for block in blocks if block is not None]
 
 
-def _anchor(kind: str, instrument: Instrument) -> str:
-    return f"{kind}-{instrument.name.replace('_', '-')}"
-
-
 # ---------------------------------------------------------------------------------------------------------- over time
 
 
@@ -84,7 +80,7 @@ def _over_time(study: Study, frame: pl.DataFrame, instrument: Instrument) -> Fig
         panels.append(_share_panel(study, shares, visits))
         withheld = ""
     return Figure(
-        _anchor("figure", instrument),
+        wording.anchor("figure", instrument.name),
         f"{instrument.label} by tier",
         tuple(panels),
         READING.format(what="geometric means of distance, and shares of walks at the time limit,")
@@ -165,7 +161,7 @@ def _stopping(study: Study, instrument: Instrument, window: str) -> Figure | Non
     if not panels:
         return None
     return Figure(
-        _anchor("figure-stopping", instrument),
+        wording.anchor("figure-stopping", instrument.name),
         f"{instrument.label}: still walking, by distance and by time, at {study.window_label(window)}",
         tuple(panels),
         "Height is the share of patients still walking when the distance or time on the horizontal axis is reached; "
@@ -229,7 +225,7 @@ def _stops(study: Study, instrument: Instrument, window: str) -> Table | None:
         body.append(Row((label, *[_stop(study, instrument.name, window, tier, reason) for tier in study.tiers])))
     total = [study.gate.count(keys.stops(instrument.name, window, t)) for t in study.tiers]
     return Table(
-        _anchor("table-stops", instrument),
+        wording.anchor("table-stops", instrument.name),
         f"{instrument.short_label}: why walks ended at {study.window_label(window)}",
         (Column("Reason", "left"), *[Column(study.short(t)) for t in study.tiers]),
         (Row(("Walks, n", *total), "total"), *body),
@@ -275,5 +271,5 @@ def _metres(study: Study, rows: pl.DataFrame, tier: str, visit: str) -> Cell:
     row = part.row(0, named=True)
     text = numbers.ABSENT
     if row["estimate"] is not None:
-        text = f"{numbers.fixed(row['estimate'], 0)} ({numbers.interval(row['ci_low'], row['ci_high'], 0)})"
+        text = numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], 0)
     return study.gate.text(text, keys.seen(row["outcome"], visit, tier))

@@ -3,7 +3,7 @@
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, Instrument
-from pipelines.reports import keys, numbers
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Cell, Column, Row, Table
 from pipelines.reports.estimates import estimate_cell
 from pipelines.reports.findings import is_unadjusted
@@ -31,7 +31,7 @@ def _joint_table(study: Study, frame: pl.DataFrame, instrument: Instrument, wind
     rows = [_row(study, frame, instrument, window, contrast, _JOINT) for contrast in study.protocol.contrasts]
     minutes = numbers.fixed((instrument.time_limit_s or 0) / 60, 0)
     return Table(
-        f"table-walk-{instrument.name.replace('_', '-')}",
+        wording.anchor("table-walk", instrument.name),
         f"{instrument.label} compared at {study.window_label(window)}",
         (
             Column("Contrast", "left"),
@@ -51,7 +51,7 @@ def _joint_table(study: Study, frame: pl.DataFrame, instrument: Instrument, wind
 def _metres_table(study: Study, frame: pl.DataFrame, instrument: Instrument, window: str) -> Table:
     rows = [_row(study, frame, instrument, window, contrast, (_METRES,)) for contrast in study.protocol.contrasts]
     return Table(
-        f"table-walk-{instrument.name.replace('_', '-')}",
+        wording.anchor("table-walk", instrument.name),
         f"{instrument.label} compared at {study.window_label(window)}",
         (
             Column("Contrast", "left"),
