@@ -144,6 +144,10 @@ class Protocol(Part):
         """The endpoint of that name, a supplementary one too."""
         return next(e for e in (*self.endpoints, *self.supplementary_endpoints) if e.name == name)
 
+    def horizons(self, endpoint: Endpoint) -> tuple[int, ...]:
+        """The days at which an endpoint is summed up: the study's horizons, or the end of the endpoint's own window."""
+        return (endpoint.within_days,) if endpoint.within_days is not None else self.primary.all_horizons_days
+
     def tier(self, name: str) -> Tier:
         """The tier of that name."""
         return next(t for t in self.tiers if t.name == name)

@@ -167,6 +167,11 @@ class Primary(Part):
     multiplicity: str
     citation: str
 
+    @property
+    def all_horizons_days(self) -> tuple[int, ...]:
+        """The days at which incidence and restricted time are summed up, the primary one among them, rising."""
+        return tuple(sorted({self.endpoint_horizon_days, *self.horizons_days}))
+
 
 class Covariate(Part):
     """A characteristic known before time zero, used for case-mix adjustment."""

@@ -108,9 +108,9 @@ def hazard_ratios_over_time(tables: Tables, protocol: Protocol) -> pl.DataFrame:
 
     A row every month from the first to the last event; single residuals, which belong to single patients, stay here.
     """
-    last = max(protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days)
-    months = {round(MONTH_DAYS * k) for k in range(1, int(last / MONTH_DAYS) + 1)}
-    days = np.array(sorted({*months, *protocol.primary.horizons_days, protocol.primary.endpoint_horizon_days}), float)
+    horizons = protocol.primary.all_horizons_days
+    months = {round(MONTH_DAYS * k) for k in range(1, int(horizons[-1] / MONTH_DAYS) + 1)}
+    days = np.array(sorted({*months, *horizons}), float)
     rows = stacked([_over_time(*fitted, days) for fitted in _own_fits(tables, protocol)])
     return rows if rows.is_empty() else withhold_failed(rows, Gate(tables["results.diagnostics"]), "endpoint", None)
 

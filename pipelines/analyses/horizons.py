@@ -21,7 +21,6 @@ from pipelines.analyses.rows import (
     comparable_contrasts,
     described_endpoints,
     endpoint_rows,
-    horizons,
     in_ladder_order,
     smallest_arm,
     split_status,
@@ -156,7 +155,7 @@ def taus(rows: pl.DataFrame, protocol: Protocol, endpoint: Endpoint) -> list[flo
     if rows.is_empty():
         return []
     last = float(rows.group_by("tier").agg(pl.col("time_days").max())["time_days"].min())  # type: ignore[arg-type]
-    return sorted({min(float(horizon), last) for horizon in horizons(protocol, endpoint) if last > 0})
+    return sorted({min(float(horizon), last) for horizon in protocol.horizons(endpoint) if last > 0})
 
 
 def areas(rows: pl.DataFrame, tau: float, weights: str | None = None) -> pl.DataFrame:

@@ -35,7 +35,7 @@ def ladder_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     if stays.is_empty():
         return stays
     pieces = []
-    for tau in sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days}):
+    for tau in protocol.primary.all_horizons_days:
         found = time_in_state(
             stays, *STAYS, states=[*protocol.tier_names, DEATH], group="index_tier", tau=float(tau)
         ).rename({"group": "tier"})

@@ -15,7 +15,7 @@ import polars as pl
 from scipy.stats import t
 
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import described_endpoints, horizons
+from pipelines.analyses.rows import described_endpoints
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.walking import is_fixed_time
 from pipelines.protocol import Protocol
@@ -170,7 +170,7 @@ def _responders(row: Row, match: LiteratureMatch, tables: Tables, protocol: Prot
 def _incidence(row: Row, match: LiteratureMatch, tables: Tables, protocol: Protocol) -> Found:
     """The cumulative incidence at the horizon nearest in time, if the tier was followed that long."""
     endpoint = next(e for e in described_endpoints(protocol) if e.name == match.endpoint)
-    days = {f"{day} days": float(day) for day in horizons(protocol, endpoint)}
+    days = {f"{day} days": float(day) for day in protocol.horizons(endpoint)}
     window, apart = _nearest(row["months"], days, protocol)
     if window is None:
         return _too_far(protocol)

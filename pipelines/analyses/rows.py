@@ -69,13 +69,6 @@ def endpoint_rows(times: pl.DataFrame, endpoint: Endpoint) -> pl.DataFrame:
     return times.filter(pl.col("endpoint") == endpoint.name)
 
 
-def horizons(protocol: Protocol, endpoint: Endpoint) -> list[int]:
-    """The horizons in days at which an endpoint is summed up: the protocol's, or the end of its own window."""
-    if endpoint.within_days is not None:
-        return [endpoint.within_days]
-    return sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
-
-
 def due(frame: pl.DataFrame) -> pl.Expr:
     """Whether a visit is expected: its window has closed and the patient was alive, or it has happened."""
     return (pl.col("is_due") & pl.col("is_alive")) | pl.col("is_observed")

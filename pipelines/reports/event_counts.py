@@ -48,7 +48,7 @@ def enter_events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, p
             is_aside = endpoint in protocol.supplementary_endpoints
             days = rows.filter(pl.col("endpoint") == endpoint.name)["time_days"]
             before: Key | None = None
-            for horizon in sorted({*horizons(endpoint, protocol), *compared.get(endpoint.name, ())}):
+            for horizon in sorted({*protocol.horizons(endpoint), *compared.get(endpoint.name, ())}):
                 key = keys.events(endpoint.name, tier, horizon)
                 weight = DETAIL if is_aside else IMPORTANT if before or endpoint.is_harm else USUAL
                 ledger.add(key, int((days <= horizon).sum()), weight=weight)
@@ -69,13 +69,6 @@ def _compared_days(contrasts: pl.DataFrame) -> dict[str, set[float]]:
         for endpoint, window in rows.iter_rows():
             days.setdefault(endpoint, set()).add(float(window.removesuffix(" days")))
     return days
-
-
-def horizons(endpoint: Endpoint, protocol: Protocol) -> list[int]:
-    """Days at which an endpoint's incidence is printed: the protocol's horizons, or the end of its own window."""
-    if endpoint.within_days is not None:
-        return [endpoint.within_days]
-    return sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
 
 
 def _escalations(ledger: Ledger, key: Key, endpoint: Endpoint, protocol: Protocol, tier: str) -> None:
@@ -99,7 +92,7 @@ def _nest_endpoints(ledger: Ledger, protocol: Protocol, tier: str) -> None:
     for inner, outer in ((a, b) for a in sets for b in sets if a != b and sets[a] and sets[a] <= sets[b]):
         if sets[inner] == sets[outer] and inner > outer:
             continue
-        for horizon in horizons(protocol.endpoint(inner), protocol):
+        for horizon in protocol.horizons(protocol.endpoint(inner)):
             a, b = keys.events(inner, tier, horizon), keys.events(outer, tier, horizon)
             if a in ledger.counts and b in ledger.counts:
                 ledger.nest(a, b)
@@ -120,7 +113,7 @@ def enter_relapses(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> N
     """Who responded, and who of them was seen to have relapsed by each horizon."""
     if frame.is_empty():
         return
-    days = sorted({protocol.primary.endpoint_horizon_days, *protocol.primary.horizons_days})
+    days = protocol.primary.all_horizons_days
     for rule in protocol.relapses:
         for tier in protocol.tier_names:
             rows = frame.filter((pl.col("relapse") == rule.name) & (pl.col("tier").cast(pl.String) == tier))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from pipelines.reports import event_counts, keys
+from pipelines.reports import keys
 from pipelines.reports.balance import is_of_counts, shown_difference
 from pipelines.reports.ledger import Key
 from pipelines.reports.overlap import histograms, merged_bins
@@ -168,7 +168,7 @@ def _curves(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     for (endpoint,), rows in frame.group_by("endpoint", maintain_order=True):
         known = (*study.protocol.endpoints, *study.protocol.supplementary_endpoints)
         asked = next((e for e in known if e.name == endpoint), None)
-        for day in event_counts.horizons(asked, study.protocol) if asked else ():
+        for day in study.protocol.horizons(asked) if asked else ():
             groups = [name for name in ("tier", "weighting", "contrast", "cause") if name in frame.columns]
             at = rows.filter(pl.col("time_days") <= day).sort("time_days").group_by(groups, maintain_order=True).last()
             parts.append(at.with_columns(time_days=pl.lit(float(day))).select(frame.columns))

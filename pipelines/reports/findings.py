@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipelines.protocol_parts import Contrast
-from pipelines.reports import event_counts, keys
+from pipelines.reports import keys
 from pipelines.reports.ledger import Key
 from pipelines.reports.study import Study
 
@@ -126,7 +126,7 @@ def hazards_of(study: Study, contrast: Contrast) -> Finding:
         method=pl.col("adjustment"), measure=pl.lit("hazard ratio"), p_adjusted=pl.lit(None, pl.Float64)
     )
     finding = _finding(mine, contrast, contrast.endpoint, "all follow-up", measures=("hazard ratio",))
-    last = max(event_counts.horizons(study.protocol.endpoint(contrast.endpoint), study.protocol))
+    last = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
     return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, last)))
 
 
@@ -144,7 +144,7 @@ def times_of(study: Study, contrast: Contrast) -> Finding:
         method=pl.col("adjustment"), measure=pl.lit("difference in time lost")
     )
     finding = _finding(named, contrast, contrast.endpoint, f"{last:g} days", measures=("difference in time lost",))
-    horizon = max(event_counts.horizons(study.protocol.endpoint(contrast.endpoint), study.protocol))
+    horizon = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
     return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, horizon)))
 
 

@@ -184,7 +184,7 @@ class Gate:
         rows = _of(times, endpoint, tier)
         if not self.is_exact(keys.patients(tier)) or rows.is_empty():
             return Cuts((), ())
-        horizons = event_counts.horizons(self.protocol.endpoint(endpoint), self.protocol)
+        horizons = self.protocol.horizons(self.protocol.endpoint(endpoint))
         allowed = [day for day in horizons if self.is_exact(keys.events(endpoint, tier, day))]
         withheld = set(horizons) - set(allowed)
         kinds = _kinds(rows, separate=(0, 1, 2) if with_competing else (1,))
@@ -220,8 +220,7 @@ class Gate:
         mine = moves.filter(pl.col("index_tier").cast(pl.String) == tier) if moves.height else moves
         if not self.is_exact(keys.patients(tier)) or mine.is_empty():
             return Bands((), Cuts((), ()))
-        primary = self.protocol.primary
-        horizons = sorted({primary.endpoint_horizon_days, *primary.horizons_days})
+        horizons = self.protocol.primary.all_horizons_days
         grid = _grid(horizons)
         for endpoint in event_counts.drawn(self.protocol, tier)[:1]:
             shown = self.cuts(times, endpoint, tier)

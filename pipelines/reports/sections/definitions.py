@@ -33,7 +33,7 @@ def _incidence_table(study: Study) -> list[Table]:
     rows: list[Row] = []
     for endpoint in listed:
         rows.append(Row((endpoint.label,), "group"))
-        for day in event_counts.horizons(endpoint, study.protocol):
+        for day in study.protocol.horizons(endpoint):
             cells = [
                 incidence_cell(study, endpoint, tier, day) if endpoint in possible[tier] else numbers.ABSENT
                 for tier in study.tiers
@@ -59,8 +59,7 @@ def relapse_table(study: Study, rule: Relapse) -> list[Table]:
     frame = study.snapshot.rows("results.relapse_curves", relapse=rule.name)
     if frame.is_empty():
         return []
-    primary = study.protocol.primary
-    days = sorted({primary.endpoint_horizon_days, *primary.horizons_days})
+    days = study.protocol.primary.all_horizons_days
     rows = [
         Row(("Responded, n", *[study.gate.count(keys.responded(rule.name, tier)) for tier in study.tiers]), "total")
     ]

@@ -100,7 +100,7 @@ _STEPS = {0.05: 0.01, 0.1: 0.02, 0.2: 0.05, 0.3: 0.1, 0.4: 0.1, 0.5: 0.1, 0.6: 0
 
 
 def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint, title: str, top: float) -> Panel:
-    last = max(event_counts.horizons(endpoint, study.protocol))
+    last = max(study.protocol.horizons(endpoint))
     ticks = month_ticks(last)
     axes = CurveAxes(ticks, "Months since the tier began", "Per cent of patients", top, _STEPS[top])
     placed = numbers_at_ticks(series, ticks, reach=10)
@@ -114,7 +114,7 @@ def _incidence_panel(study: Study, series: Sequence[Series], endpoint: Endpoint,
 
 
 def _ended(study: Study, series: Sequence[Series], endpoint: Endpoint) -> list[str]:
-    last = max(event_counts.horizons(endpoint, study.protocol))
+    last = max(study.protocol.horizons(endpoint))
     return [
         f"{one.label} ({'not drawn' if len(one.drawn) < 2 else 'at ' + numbers.horizon(one.drawn[-1].x)})"
         for one in series
@@ -127,7 +127,7 @@ def _horizon_table(study: Study) -> Table:
     printed = {e.name for t in study.tiers for e in event_counts.reported(study.protocol, t) if not e.is_harm}
     for endpoint in (e for e in study.protocol.endpoints if e.name in printed):
         rows.append(Row((endpoint.label,), "group"))
-        for day in event_counts.horizons(endpoint, study.protocol):
+        for day in study.protocol.horizons(endpoint):
             cells = [incidence_cell(study, endpoint, tier, day) for tier in study.tiers]
             rows.append(Row((f"By {numbers.horizon(day)}", *cells), indent=1))
     return Table(
@@ -176,7 +176,7 @@ def harm(study: Study) -> Section:
         return not_applicable("harm", title, "No time-to-event rows were found.")
     rows = []
     for endpoint in endpoints:
-        day = max(event_counts.horizons(endpoint, study.protocol))
+        day = max(study.protocol.horizons(endpoint))
         cells = [_harm_cell(study, endpoint, t, day) for t in study.tiers]
         rows.append(Row((endpoint.label, *cells)))
         rows.append(

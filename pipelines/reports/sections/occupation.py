@@ -58,7 +58,7 @@ def _bands(study: Study, tier: str) -> Bands:
 
 
 def _last_day(study: Study) -> float:
-    return float(max(study.protocol.primary.endpoint_horizon_days, *study.protocol.primary.horizons_days))
+    return float(study.protocol.primary.all_horizons_days[-1])
 
 
 def _panel(study: Study, tier: str, bands: Bands, last: float) -> Panel:

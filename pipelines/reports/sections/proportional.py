@@ -155,7 +155,7 @@ def _ratio_panel(study: Study, contrast: Contrast) -> Panel | None:
     overall = study.gate.drawn(found.value if found else None, 2, *groups)
     title = study.versus(contrast)
     said = "; ".join(f"{numbers.fixed(p.y, 2)} at {numbers.horizon(p.x)}" for p in (points[0], points[-1]))
-    last = max(study.protocol.primary.endpoint_horizon_days, *study.protocol.primary.horizons_days)
+    last = study.protocol.primary.all_horizons_days[-1]
     alt = f"Hazard ratio over time, {title}: {said}; one ratio for all of follow-up {numbers.fixed(overall, 2)}."
     return over_time_panel(points, overall, month_ticks(float(last)), title, alt)
 
