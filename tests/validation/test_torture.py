@@ -4,9 +4,12 @@ Runs here are `lss run` with two SQL tables and one analysis in place of all, so
 """
 
 import functools
+import random
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -14,9 +17,11 @@ import pytest
 from pipelines.analyses import Analysis
 from pipelines.analyses.schemas import ResultTable
 from pipelines.releases.home import write_whole
+from pipelines.releases.receipt import keep_receipt, tables_of
 from pipelines.simulate import simulate
+from pipelines.validation.torture import kills
 from pipelines.validation.torture.cases import make_case
-from pipelines.validation.torture.content import content
+from pipelines.validation.torture.content import content, is_as_published
 from pipelines.validation.torture.disk import (
     small_disk,
     torture_by_disk,
@@ -27,7 +32,7 @@ from pipelines.validation.torture.disk import (
 from pipelines.validation.torture.drafts import clean_tables
 from pipelines.validation.torture.kills import torture_by_kills
 from pipelines.validation.torture.releases import changes, surroundings, torture_command, torture_ingest
-from pipelines.validation.torture.sharing import faults, torture_by_readers, torture_by_two_runs
+from pipelines.validation.torture.sharing import Reading, _not_spanned, faults, torture_by_readers, torture_by_two_runs
 from pipelines.validation.torture.world import Child, World, _command, make_world
 from pipelines.warehouse import open_warehouse
 
@@ -92,10 +97,10 @@ def make_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 
 def test_a_run_killed_anywhere_leaves_a_whole_snapshot_and_the_next_run_tidies_up(make_small) -> None:
-    kills = list(torture_by_kills(make_small(), anywhere=1, publishing=2, seed=3))
-    assert [kill.fault for kill in kills] == [""] * 4
-    assert [kill.aim for kill in kills].count("publishing") == 2
-    assert {kill.snapshot for kill in kills} <= {"before", "after"}
+    struck = list(torture_by_kills(make_small(), anywhere=1, publishing=2, seed=3))
+    assert [kill.fault for kill in struck] == [""] * 4
+    assert [kill.aim for kill in struck].count("publishing") == 2
+    assert {kill.snapshot for kill in struck} <= {"before", "after"}
 
 
 def test_readers_and_a_second_run_disturb_nobody(make_small) -> None:
@@ -156,6 +161,35 @@ def test_a_changed_snapshot_has_another_content(tmp_path: Path) -> None:
     assert found[0] == found[1]  # rows have no order
     assert found[0][f"{TABLE}.patients"] == found[2][f"{TABLE}.patients"]
     assert found[0][f"{TABLE}.days"] != found[2][f"{TABLE}.days"]
+
+
+def test_a_snapshot_that_is_not_the_one_of_its_receipt_is_seen(tmp_path: Path) -> None:
+    with open_warehouse(tmp_path / "one") as warehouse:
+        warehouse.write(TABLE, pl.DataFrame({"patients": [7, 8], "days": [1, 2]}))
+        keep_receipt(warehouse, {"tables": tables_of(warehouse)})
+    assert is_as_published(tmp_path / "one")
+    with open_warehouse(tmp_path / "one") as warehouse:  # the same values a column, but in other rows
+        warehouse.write(TABLE, pl.DataFrame({"patients": [8, 7], "days": [1, 2]}))
+    assert not is_as_published(tmp_path / "one")
+
+
+@pytest.mark.parametrize(("code", "fault"), [(1, "it ended by itself with 1: lss: no"), (-signal.SIGKILL, "")])
+def test_a_run_that_failed_before_its_kill_is_a_fault(monkeypatch, tmp_path: Path, code: int, fault: str) -> None:
+    (tmp_path / "said.err").write_text("lss: no\n")
+    run = SimpleNamespace(pid=1, wait=lambda seconds: code)
+    world = SimpleNamespace(start=lambda *_: run, folder=tmp_path, home=None)
+    monkeypatch.setattr(kills, "kill", lambda running: None)
+    monkeypatch.setattr(kills, "_found", lambda *_: ("before", "", "730"))
+    monkeypatch.setattr(kills, "last_step", lambda home: "")
+    known = kills.Known({}, set(), run_seconds=0, publishing_seconds=0)
+    kill, _ = kills._kill_once(world, known, 1, "anywhere", "730", random.Random(1))
+    assert kill.fault == fault
+
+
+@pytest.mark.parametrize(("notebook", "reader", "count"), [(1, 2, 0), (2, 2, 1), (1, 1, 1)])
+def test_readers_that_did_not_see_the_change_are_a_fault(notebook: int, reader: int, count: int) -> None:
+    readings = [Reading("notebook", 1, notebook, ""), Reading("reader", 9, 1, ""), Reading("reader", 9, reader, "")]
+    assert len(_not_spanned(readings)) == count
 
 
 def test_a_file_written_beside_the_home_is_seen(tmp_path: Path) -> None:

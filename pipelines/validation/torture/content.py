@@ -1,6 +1,7 @@
 """What a home holds, seen from outside: the content of a snapshot as hashes, and what killed runs left behind."""
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import polars as pl
 from pipelines.releases import Home
 from pipelines.releases.home import PARTIAL
 from pipelines.releases.locks import is_held
+from pipelines.releases.receipt import RECEIPT, tables_of
 from pipelines.warehouse import open_warehouse
 
 Content = Mapping[str, str]  # column of a table -> hash of its values, rows in any order
@@ -35,6 +37,12 @@ def content(snapshot: Path) -> Content:
                 digest = hashlib.sha256(hashes.hash(seed=0).sort().to_numpy().tobytes())
                 found[f"{table}.{column}"] = f"{frame.height}:{digest.hexdigest()}"
     return found
+
+
+def is_as_published(snapshot: Path) -> bool:
+    """Whether a snapshot holds the tables that its own receipt names, each row for row: durations and times, too."""
+    with open_warehouse(snapshot, read_only=True) as warehouse:
+        return bool(tables_of(warehouse) == json.loads(warehouse.read(RECEIPT)["content"].item())["tables"])
 
 
 def lasting(versions: Sequence[Content]) -> set[str]:

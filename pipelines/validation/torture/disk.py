@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from pipelines.validation.torture.content import content, remains
+from pipelines.validation.torture.content import Content, content, is_as_published, remains
 from pipelines.validation.torture.world import VARIANTS, Ended, World, kill, start_command
 
 FREE_MEGABYTES = (0, 0.1, 0.5, 1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28, 32)
@@ -114,9 +114,7 @@ def _vanishing_under_way(world: World) -> Trouble:
         aside.rename(world.release_folder)
     said = (world.folder / "said.err").read_text()
     ended = Ended(code, "", said, 0.0)
-    return Trouble(
-        "folder gone under way", code, said.strip(), _fault(ended, before == content(world.snapshot), may_succeed=False)
-    )
+    return Trouble("folder gone under way", code, said.strip(), _fault(world, ended, before, may_succeed=False))
 
 
 def _must_publish(world: World, variant: str, kind: str) -> Trouble:
@@ -131,16 +129,18 @@ def _must_leave(world: World, variant: str, kind: str, may_succeed: bool) -> Tro
     """A run that must say one plain sentence and leave the snapshot, or do all of its work."""
     before = content(world.snapshot)
     ended = world.run(variant)
-    fault = _fault(ended, content(world.snapshot) == before, may_succeed)
-    return Trouble(kind, ended.code, ended.err.strip(), fault)
+    return Trouble(kind, ended.code, ended.err.strip(), _fault(world, ended, before, may_succeed))
 
 
-def _fault(ended: Ended, is_untouched: bool, may_succeed: bool) -> str:
+def _fault(world: World, ended: Ended, before: Content, may_succeed: bool) -> str:
+    """What is wrong after a run in trouble; one that came as far as publishing may leave its own snapshot, whole."""
+    if not is_as_published(world.snapshot):
+        return "the snapshot is not whole"
     if ended.code == 0:
         return "" if may_succeed else "it did not notice"
     if not ended.is_plain:
         return "not one plain sentence"
-    return "" if is_untouched or may_succeed else "the snapshot changed"
+    return "" if may_succeed or content(world.snapshot) == before else "the snapshot changed"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pyarrow import parquet as pq
 
 SENTINEL = "qzjxw"
 SENTINEL_NUMBER = "739137"
+ESCAPE = f"/tmp/{SENTINEL}"  # the file that a planted command would write
 TABLES = ("patients", "treatments", "assessments", "events")
 FORMATS = ("csv", "csv", "csv", "tsv", "csv.gz", "csv.zst", "parquet", "parquet")
 _PSEUDONYMS = ("patient_id", "treatment_id", "surgeon_id")

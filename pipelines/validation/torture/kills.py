@@ -1,18 +1,29 @@
 """SIGKILL to whole runs: half of the moments anywhere in a run, half while the new snapshot is being put in place.
 
 Publishing is seen from outside: it lasts from the appearance of the temporary file beside the snapshot to its end. A
-kill counts as inside when the temporary file stood there after the death; one that came too late is not counted and is
-tried again. Between the kills nothing is repaired; after every tenth a run must complete and tidy up.
+kill counts as inside when the temporary file of that run stood there after the death; one that came too late is not
+counted and is tried again, unless that run failed or left something that is not whole. Between the kills nothing is
+repaired; after every tenth a run must complete and tidy up.
 """
 
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from pipelines.releases.home import PARTIAL
-from pipelines.validation.torture.content import Content, content, is_whole_report, last_step, lasting, remains
+from pipelines.validation.torture.content import (
+    Content,
+    content,
+    is_as_published,
+    is_whole_report,
+    last_step,
+    lasting,
+    remains,
+)
 from pipelines.validation.torture.world import VARIANTS, Running, World, kill
 
 EVERY = 10
@@ -107,15 +118,16 @@ def _kill_once(
         else:
             time.sleep(moments.uniform(0, known.run_seconds))
         seconds = time.monotonic() - begun
-        has_ended = running.ended()
         kill(running)
-        if not has_ended and (aim == "anywhere" or _is_publishing(world)):
-            break
-        before = known.name_of(content(world.snapshot))
-    else:
-        raise RuntimeError(f"kill {number} never struck where it was aimed")
-    kind, fault, now = _found(world, known, before, variant)
-    return Kill(number, aim, seconds, last_step(world.home), kind, fault), now
+        code = running.wait(0)
+        has_struck = code == -signal.SIGKILL and (aim == "anywhere" or _partial_of(world, running).exists())
+        kind, fault, now = _found(world, known, before, variant)
+        if code not in (0, -signal.SIGKILL):
+            fault = f"it ended by itself with {code}: {(world.folder / 'said.err').read_text().strip()}"
+        if has_struck or fault:
+            return Kill(number, aim, seconds, last_step(world.home), kind, fault), now
+        before = now
+    raise RuntimeError(f"kill {number} never struck where it was aimed")
 
 
 def _found(world: World, known: Known, before: str, variant: str) -> tuple[str, str, str]:
@@ -126,6 +138,8 @@ def _found(world: World, known: Known, before: str, variant: str) -> tuple[str, 
         return "broken", f"it does not open: {type(error).__name__}", ""
     if now not in (before, variant) or not now:
         return "broken", "its content is neither that before nor that after", now
+    if not is_as_published(world.snapshot):
+        return "broken", "a table is not the one that its receipt names", now
     is_whole = is_whole_report(world.home.report_folder(world.release, world.protocol))
     kind = "before" if now == before else "after"
     return kind, "" if is_whole else "the report is not whole", now
@@ -148,22 +162,14 @@ def _complete(world: World, known: Known, number: int) -> tuple[Kill, str]:
 # -------------------------------------------------------------------------------------------- publishing from outside
 
 
-def _is_publishing(world: World) -> bool:
-    return any(_partials(world))
-
-
-def _partials(world: World) -> Iterator[str]:
-    if world.snapshot.parent.is_dir():
-        yield from (path.name for path in world.snapshot.parent.iterdir() if PARTIAL in path.name)
+def _partial_of(world: World, running: Running) -> Path:
+    """The temporary file of this very run; those of killed ones are gone before a run writes anything."""
+    return world.snapshot.with_name(f"{world.snapshot.name}.{running.pid}{PARTIAL}")
 
 
 def _wait_for_publishing(world: World, running: Running) -> None:
-    """Wait for a temporary file of this very run; those of killed ones are gone before a run writes anything."""
-    name = f"{world.snapshot.name}.{running.pid}{PARTIAL}"
-    path = world.snapshot.with_name(name)
-    while not running.ended():
-        if path.exists():
-            return
+    path = _partial_of(world, running)
+    while not running.ended() and not path.exists():
         time.sleep(_POLL)
 
 
@@ -171,7 +177,7 @@ def _watch_publishing(world: World, running: Running) -> float:
     """Seconds from the appearance of the temporary file to its end."""
     _wait_for_publishing(world, running)
     begun = time.monotonic()
-    path = world.snapshot.with_name(f"{world.snapshot.name}.{running.pid}{PARTIAL}")
+    path = _partial_of(world, running)
     while path.exists() and not running.ended():
         time.sleep(_POLL)
     return time.monotonic() - begun

@@ -5,11 +5,11 @@ Each function spoils a draft's tables before they are written; bytes are damaged
 
 from collections.abc import Callable
 
-from pipelines.validation.torture.drafts import SENTINEL, SENTINEL_NUMBER, Draft, Rows
+from pipelines.validation.torture.drafts import ESCAPE, SENTINEL, SENTINEL_NUMBER, Draft, Rows
 
 HOSTILE = (
     f"'; DROP TABLE patients; --{SENTINEL}",
-    f"\"; COPY (SELECT 1) TO '/tmp/{SENTINEL}'; --",
+    f"\"; COPY (SELECT 1) TO '{ESCAPE}'; --",
     f"=cmd|' /C calc'!{SENTINEL}",
     f"{{{{7*7}}}}{SENTINEL}",
     f"<script>{SENTINEL}</script>",

@@ -17,13 +17,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from pipelines.ingest import ReleaseRefused, check_release
 from pipelines.protocol import load_protocol
 from pipelines.resources import default_protocol_file
 from pipelines.validation.torture.cases import make_case
-from pipelines.validation.torture.drafts import SENTINEL, SENTINEL_NUMBER, Rows
+from pipelines.validation.torture.drafts import ESCAPE, SENTINEL, SENTINEL_NUMBER, Rows
 
 SECONDS = 30  # of processor time for a case, which is tens of kilobytes unless it is a bomb
 PATIENCE = 600.0  # seconds on the clock after which a case that uses no processor time hangs
@@ -130,7 +128,7 @@ def _check_cases(pipe: Connection, folder: Path, tables: Tables, seed: int) -> N
         seconds = time.process_time() - begun
         spoken_text = spoken.read_text(errors="replace")
         fault = fault or _leak(said) or _leak(spoken_text) or (f"printed {spoken_text[:200]}" if spoken_text else "")
-        fault = fault or ("" if surroundings(folder) == before else "files were changed")
+        fault = fault or _escape() or ("" if surroundings(folder) == before else "files were changed")
         outcome = "broken" if fault else outcome
         remove(release)
         line = said if outcome == "refused" else ""
@@ -166,6 +164,10 @@ def _innermost(error: BaseException) -> str:
 def _leak(text: str) -> str:
     lowered = text.lower()
     return "a planted value came out" if SENTINEL in lowered or SENTINEL_NUMBER in lowered else ""
+
+
+def _escape() -> str:
+    return "a planted command wrote a file" if Path(ESCAPE).exists() else ""
 
 
 def _peak() -> float:
@@ -217,7 +219,7 @@ def torture_command(
                 capture_output=True, timeout=900, check=False,
             )  # fmt: skip
             said = (done.stdout + done.stderr).decode(errors="replace")
-            fault = _fault(done.returncode, said) or changes(before, surroundings(folder, besides="home"))
+            fault = _fault(done.returncode, said) or _escape() or changes(before, surroundings(folder, besides="home"))
         except subprocess.TimeoutExpired:
             done, said, fault = None, "", "no end within 900 s"
         outcome = "broken" if fault or done is None else "refused" if done.returncode == REFUSED else "accepted"
@@ -271,13 +273,3 @@ def changes(before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int,
 def remove(path: Path) -> None:
     """Remove a folder, whatever stands in it."""
     shutil.rmtree(path, ignore_errors=True)
-
-
-def summary(verdicts: Sequence[Verdict]) -> pl.DataFrame:
-    """Cases by mutation and outcome."""
-    frame = pl.DataFrame([vars(verdict) for verdict in verdicts], infer_schema_length=None)
-    return (
-        frame.group_by("outcome")
-        .agg(cases=pl.len(), seconds=pl.col("seconds").max(), megabytes=pl.col("megabytes").max())
-        .sort("outcome")
-    )

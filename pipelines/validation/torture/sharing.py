@@ -49,7 +49,15 @@ def torture_by_readers(world: World, readers: int = 10, table: str = TABLE) -> l
     for process in processes:
         process.join(60)
     faults = [f"exit {ended.code}: {ended.err.strip()}" for ended in (before, during) if ended.code]
+    faults += _not_spanned(readings)
     return [*readings, Reading("run", 0, 0, "; ".join(faults))]
+
+
+def _not_spanned(readings: Sequence[Reading]) -> list[str]:
+    """What shows that nobody read through the moment of publishing, a line each: nothing would be proved then."""
+    seen = {kind: max(r.versions for r in readings if r.kind == kind) for kind in ("notebook", "reader")}
+    faults = [] if seen["notebook"] == 1 else [f"the notebook saw {seen['notebook']} versions through one connection"]
+    return faults + ([] if seen["reader"] == 2 else [f"no reader saw both versions, but {seen['reader']}"])
 
 
 def _read(kind: str, home: Path, release: str, protocol: str, table: str, ready: Any, stop: Any, answers: Any) -> None:
@@ -58,7 +66,9 @@ def _read(kind: str, home: Path, release: str, protocol: str, table: str, ready:
     try:
         snapshot = open_snapshot(Home(home), release, protocol)
         ready.release()
-        while not stop.is_set():
+        is_last = False
+        while not is_last:
+            is_last = stop.is_set()  # so that the last look begins when the run has ended
             if kind == "reader":
                 snapshot.close()
                 snapshot = open_snapshot(Home(home), release, protocol)
