@@ -10,20 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.assets.report_study import printed_before, printed_by, study_of
 from pipelines.releases import Home, ReleaseError
 from pipelines.releases.delivery import Report, deliver_report
 from pipelines.releases.export import export_results
 from pipelines.releases.home import write_whole
 from pipelines.releases.receipt import write_receipt
 from pipelines.releases.settings import load_settings
-from pipelines.releases.snapshot import open_snapshot, protocol_of, release_before
+from pipelines.releases.snapshot import open_snapshot, protocol_of
 from pipelines.resources import code_version
-from pipelines.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from pipelines.protocol import Protocol
     from pipelines.reports import Document, Study
-    from pipelines.reports.ledger import Decisions
     from pipelines.reports.tables import Read
 
 PICTURES_FILE = "pictures.json"
@@ -43,7 +42,7 @@ def write_report(home: Home, release: str, protocol: str) -> dict[str, Path]:
     from pipelines.reports.traced import TRACES_FILE, index_of
 
     with closing(open_snapshot(home, release, protocol)) as snapshot:
-        study = _study(home, release, protocol, snapshot)
+        study = study_of(home, release, snapshot)
         document = reports.report_of(study)
         of_sites = {site: reports.site_report(study, site) for site in _sites_reported(study)}
     paths = report_files(home, release, protocol)
@@ -79,7 +78,7 @@ def table_pictures(home: Home, release: str, protocol: "Protocol", read: "Read",
     from pipelines.reports.pictures import pictures_of_table
 
     is_published = home.snapshot_file(release, protocol.name).exists()
-    before = (_decisions_of if is_published else _decisions_before)(home, release, protocol.name)
+    before = (printed_by if is_published else printed_before)(home, release, protocol.name)
     return pictures_of_table(Study(read, protocol, before), table)
 
 
@@ -122,41 +121,7 @@ def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, 
             return export_results(snapshot, out_dir)
         from pipelines.reports.export import released
 
-        study = _study(home, release, protocol_of(snapshot).name, snapshot)
-        return export_results(snapshot, out_dir, partial(released, study))
-
-
-def _study(home: Home, release: str, protocol: str, snapshot: Warehouse) -> "Study":
-    """The release with its gate, which knows what the report of the release before has printed.
-
-    Raises:
-        ReleaseError: the release has too few patients for any report.
-    """
-    from pipelines.reports import Study
-    from pipelines.reports.suppression import TooFewToProtect
-
-    try:
-        return Study(snapshot.read, protocol_of(snapshot), _decisions_before(home, release, protocol))
-    except TooFewToProtect:
-        raise ReleaseError(
-            f"no report of release {release} is made: it has so few patients that every one would give small counts "
-            "away; its snapshot is for the protected side alone"
-        ) from None
-
-
-def _decisions_before(home: Home, release: str, protocol: str) -> "Decisions | None":
-    """What the report of the release before has printed, if there is one."""
-    earlier = release_before(home, release, protocol)
-    return None if earlier is None else _decisions_of(home, earlier, protocol)
-
-
-def _decisions_of(home: Home, release: str, protocol: str) -> "Decisions":
-    """What the report of a published release has printed."""
-    from pipelines.reports.earlier import PRINTED_FILE, decisions_before
-
-    kept = home.report_folder(release, protocol) / PRINTED_FILE
-    with closing(open_snapshot(home, release, protocol)) as snapshot:
-        return decisions_before(snapshot.read, protocol_of(snapshot), kept.read_bytes() if kept.exists() else None)
+        return export_results(snapshot, out_dir, partial(released, study_of(home, release, snapshot)))
 
 
 def report_files(home: Home, release: str, protocol: str) -> dict[str, Path]:
@@ -181,7 +146,7 @@ def write_data_quality(home: Home, release: str, protocol: str) -> dict[str, Pat
     from pipelines import reports
 
     with closing(open_snapshot(home, release, protocol)) as snapshot:
-        document = reports.build_data_quality(_study(home, release, protocol, snapshot))
+        document = reports.build_data_quality(study_of(home, release, snapshot))
     paths = data_quality_files(home, release, protocol)
     write_whole(paths["html"], reports.render_html(document).encode())
     write_whole(paths["pdf"], reports.render_pdf(document))

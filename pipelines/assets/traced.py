@@ -15,12 +15,12 @@ from typing import Any
 
 import polars as pl
 
+from pipelines.assets.report_study import study_of
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.protocol_lines import lines_of
 from pipelines.releases import Home, Register, ReleaseError, open_snapshot
 from pipelines.releases.snapshot import protocol_of
 from pipelines.releases.verify import made_from
-from pipelines.reports import Study
 from pipelines.reports.export import released
 from pipelines.reports.traced import TRACES_FILE, Exhibit, read_index
 from pipelines.resources import default_protocol_file
@@ -106,7 +106,8 @@ def _numbers(release: _Release, trace: dict[str, Any]) -> str:
     """The row's numbers as they may leave."""
     table = trace["result_table"].removeprefix("results.")
     row = release.snapshot.read(trace["result_table"]).filter(pl.col("trace") == trace["trace"])
-    shown = released(Study(release.snapshot.read, release.protocol), table, row)
+    study = study_of(release.home, release.name, release.snapshot)
+    shown = released(study, table, row)
     if shown.is_empty():
         return "withheld: small number of patients"
     found = shown.row(0, named=True)
