@@ -113,6 +113,7 @@ class Protocol(Part):
         for match in self.literature.matches if self.literature else ():
             self._require_known_match(match)
         _require_no_overlap(self.windows)
+        _require_order(self.amendments, self.version)
         return self
 
     def _require_known_match(self, match: LiteratureMatch) -> None:
@@ -234,3 +235,16 @@ def _require_no_overlap(windows: tuple[Window, ...]) -> None:
             raise ValueError(
                 f"windows {earlier.name} and {later.name} overlap or are out of order; a day belongs to one"
             )
+
+
+def _require_order(amendments: tuple[Amendment, ...], version: str) -> None:
+    """Amendments stand in order of their dates, each version once, and the last one led to the protocol's version."""
+    require_unique("amendments", [amendment.version for amendment in amendments])
+    for earlier, later in pairwise(amendments):
+        if later.date < earlier.date:
+            raise ValueError(f"amendments {earlier.version} and {later.version} are not in order of their dates")
+    if amendments and amendments[-1].version != version:
+        raise ValueError(
+            f"the last of amendments led to version {amendments[-1].version}, but key version says {version}; "
+            "both are the same"
+        )

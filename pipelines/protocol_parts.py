@@ -3,6 +3,7 @@
 How parts must agree with each other, and reading the file, is in `protocol.py`.
 """
 
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -419,11 +420,17 @@ class ReleaseChanges(Part):
 
 
 class Amendment(Part):
-    """A change of the protocol, with its reason."""
+    """A change of the protocol after its first version: `version` is the one that it led to.
 
+    `data_seen` says whether results of this study had been looked at when the change was made; one made after that
+    makes what it touches exploratory.
+    """
+
+    date: date
     version: str
     change: str
     reason: str
+    data_seen: bool
 
 
 def require_unique(key: str, names: list[str]) -> None:

@@ -122,3 +122,57 @@ def test_a_contrast_has_one_event_set_for_both_arms(protocol: Protocol) -> None:
             for tier in (contrast.tier, contrast.reference)
         ]
         assert arms[0] == arms[1] != set(), contrast.name
+
+
+# ----------------------------------------------------------------------------------------------------------- amendments
+
+AMENDED = """
+[[amendments]]
+date = 2027-03-01
+version = "1.1.0"
+change = "A visit at five years"
+reason = "Returns of symptoms are late"
+data_seen = false
+
+[[amendments]]
+date = {date}
+version = "{version}"
+change = "ESI is compared at six months too"
+reason = "Asked for by the committee"
+data_seen = true
+"""
+
+
+def amended(tmp_path: Path, date: str = "2027-09-15", version: str = "1.2.0") -> Protocol:
+    text = default_protocol_file().read_text(encoding="utf-8").replace('version = "1.0.0"', 'version = "1.2.0"', 1)
+    changed = tmp_path / "amended.toml"
+    changed.write_text(text + AMENDED.format(date=date, version=version), encoding="utf-8")
+    return load_protocol(changed)
+
+
+def test_the_protocol_that_travels_with_the_pipeline_has_no_amendments(protocol: Protocol) -> None:
+    assert protocol.amendments == ()
+
+
+def test_amendments_say_when_and_whether_results_were_known(tmp_path: Path, protocol: Protocol) -> None:
+    found = amended(tmp_path)
+    assert [(str(a.date), a.version, a.data_seen) for a in found.amendments] == [
+        ("2027-03-01", "1.1.0", False), ("2027-09-15", "1.2.0", True),
+    ]  # fmt: skip
+    assert Protocol.model_validate_json(found.model_dump_json()).hash == found.hash != protocol.hash
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"date": "2027-02-01"}, "amendments 1.1.0 and 1.2.0 are not in order of their dates"),
+        ({"date": '"in spring"'}, "amendments.1.date"),
+        ({"version": "1.1.0"}, "amendments names 1.1.0 twice"),
+        ({"version": "1.3.0"}, "led to version 1.3.0, but key version says 1.2.0"),
+    ],
+)
+def test_a_log_of_amendments_that_contradicts_itself_is_refused(
+    tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ProtocolError, match=said):
+        amended(tmp_path, **changed)

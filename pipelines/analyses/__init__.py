@@ -199,6 +199,7 @@ ANALYSES: dict[str, Analysis] = dict(
                 "results.restricted_times",
                 "results.hazard_ratios",
                 "results.subgroups",
+                "results.sensitivity",
             ],
             traces,
             "From each contrast to its rows, protocol keys, formula, function and source.",

@@ -19,7 +19,7 @@ from pipelines.analyses.rows import TREATMENT_POLICY, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
-from pipelines.analyses.traces import TIMES, with_trace
+from pipelines.analyses.trace_names import TIMES, with_trace
 from pipelines.analyses.walking import FIXED_TIME_UNADJUSTED, fixed_time_contrasts, joint_contrasts
 from pipelines.analyses.weighted_effects import (
     ESTIMATED,

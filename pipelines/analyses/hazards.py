@@ -20,7 +20,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, comparable_contrasts, endpoint_rows, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.analyses.traces import HAZARDS, with_trace
+from pipelines.analyses.trace_names import HAZARDS, with_trace
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test

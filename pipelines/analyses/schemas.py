@@ -310,10 +310,14 @@ TABLES: dict[str, ResultTable] = {
             "traces",
             "Where each contrast comes from: rows, protocol key, formula, function",
             "trace contrast outcome window method input_table rows_sql input_rows subjects protocol_key formula "
-            "covariates function missing_data result_table citation",
+            "covariates function missing_data result_table citation made_of",
             trace=(pl.String, "Name of the row, unique over all tables of results"),
             result_table=(pl.String, "Table of results that the row stands in"),
             citation=(pl.String, "What the estimator follows, as its function names it"),
+            made_of=(
+                pl.String,
+                "Trace of the result that it is computed from; empty where it comes straight from rows",
+            ),
             input_table=(pl.String, "Table of the snapshot that the method reads"),
             rows_sql=(pl.String, "Statement that shows these rows in the snapshot"),
             input_rows=(pl.Int64, "How many rows that gives, missed visits included"),
@@ -416,7 +420,10 @@ TABLES: dict[str, ResultTable] = {
             strategy=(pl.String, "How a specification treats later escalation"),
             variance=(pl.String, "weights fixed, weights estimated, or model"),
             threshold=(pl.String, "Responder rule of a specification"),
-            trace=(pl.String, "Name of the row in results.traces; empty where it is no contrast"),
+            trace=(
+                pl.String,
+                "Name of the row in results.traces; a specification is a row of contrasts and has its name",
+            ),
             analysis=(pl.String, "The choice made differently"),
             note=(pl.String, "What it says"),
         ),

@@ -32,11 +32,13 @@ NUMBERS = ("estimate", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class Estimator:
-    """A library's estimator: its name, what it assumes of missed visits, whose variance, and how it is asked."""
+    """A library's estimator: its name, what it assumes of missed visits, whose variance, what it is and how asked."""
 
     name: str
     missing_data: str
     variance: str
+    function: str
+    formula: str
     ask: Callable[[pl.DataFrame, list[str]], SecondOpinion]
 
 
@@ -45,12 +47,16 @@ LIBRARY = (
         MIXED_MODEL,
         "likelihood, missing at random",
         "model",
+        "pipelines.models.second_opinion.random_intercept",
+        "Y ~ visit * tier + visit * Y0 + X + (1 | patient)",
         lambda rows, terms: random_intercept(rows, "value", "episode_id", terms),
     ),
     Estimator(
         EQUATIONS,
         "visits kept, missing completely at random",
         "robust, clustered by patient",
+        "pipelines.models.second_opinion.estimating_equations",
+        "Y ~ visit * tier + visit * Y0 + X, visits of a patient exchangeable",
         lambda rows, terms: estimating_equations(rows, "value", "episode_id", terms),
     ),
 )

@@ -17,6 +17,7 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import ESTIMABLE
 from pipelines.analyses.second_opinions import second_opinions
+from pipelines.analyses.trace_names import SENSITIVITY, with_trace
 from pipelines.models.sensitivity import e_value, standardised_difference_limits
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast
@@ -29,14 +30,11 @@ COMMON = 0.15
 
 def sensitivity(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """E-values; in the full analysis set also the specification curve, second opinions and tipping points."""
-    pieces = list(_e_values(tables, protocol))
-    if protocol.analysis_set == "full":
-        pieces += [
-            _specification_curve(tables, protocol),
-            second_opinions(tables, protocol),
-            tipping_points(tables, protocol),
-        ]
-    return stacked(pieces)
+    own = list(_e_values(tables, protocol))
+    if protocol.analysis_set != "full":
+        return stacked([with_trace(piece, SENSITIVITY) for piece in own])
+    own += [second_opinions(tables, protocol), tipping_points(tables, protocol)]
+    return stacked([_specification_curve(tables, protocol), *(with_trace(piece, SENSITIVITY) for piece in own)])
 
 
 def _e_values(tables: Tables, protocol: Protocol) -> Iterator[pl.DataFrame]:
@@ -58,13 +56,7 @@ def _of_hazard(tables: Tables, contrast: Contrast, protocol: Protocol) -> Iterat
     """The E-value of the overlap-weighted hazard ratio of the contrast's own endpoint."""
     if contrast.endpoint is None:
         return
-    found = tables["results.hazard_ratios"].filter(
-        (pl.col("contrast") == contrast.name)
-        & (pl.col("endpoint") == contrast.endpoint)
-        & (pl.col("weighting") == "overlap")
-        & (pl.col("variance") == "weights estimated")
-        & (pl.col("status") == ESTIMABLE)
-    )
+    found = e_values_of(tables["results.hazard_ratios"], contrast)
     if found.is_empty():
         return
     ratio, horizon = found.row(0, named=True), protocol.primary.endpoint_horizon_days
@@ -75,6 +67,17 @@ def _of_hazard(tables: Tables, contrast: Contrast, protocol: Protocol) -> Iterat
     measure = "hazard ratio, common" if share > COMMON else "hazard ratio, rare"
     values = e_value(ratio["estimate"], ratio["ci_low"], ratio["ci_high"], measure).row(0, named=True)
     yield _e_row(contrast.endpoint, contrast.name, None, values)
+
+
+def e_values_of(hazards: pl.DataFrame, contrast: Contrast) -> pl.DataFrame:
+    """The overlap-weighted hazard ratio of a contrast's endpoint, of which an E-value is told; no row without one."""
+    return hazards.filter(
+        (pl.col("contrast") == contrast.name)
+        & (pl.col("endpoint") == contrast.endpoint)
+        & (pl.col("weighting") == "overlap")
+        & (pl.col("variance") == "weights estimated")
+        & (pl.col("status") == ESTIMABLE)
+    )
 
 
 def _e_row(outcome: str, contrast: str, window: str | None, values: dict[str, float]) -> pl.DataFrame:

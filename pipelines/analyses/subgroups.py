@@ -19,7 +19,7 @@ from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.analyses.traces import SUBGROUPS, with_trace
+from pipelines.analyses.trace_names import SUBGROUPS, with_trace
 from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Protocol

@@ -1,10 +1,9 @@
 """From a number on the report back to where it comes from: rows, protocol key, formula, function and source.
 
-Belongs here: the names of traced rows (`trace` in the tables of contrasts) and `results.traces`. Does not belong here:
-any estimate, or what a method is (`choices`). `lss trace` reads the table to people.
+Belongs here: `results.traces`, one row a traced row. Does not belong here: any estimate, how traced rows are named
+(`trace_names`), or what a method is (`choices`). `lss trace` reads the table to people.
 """
 
-import hashlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,20 +17,12 @@ import polars as pl
 from pipelines.analyses import horizons, imputed, repeated, scores, walking
 from pipelines.analyses.choices import CENSORING, CHOICES, DROPOUT_WEIGHTS, choice_of
 from pipelines.analyses.registry import Tables
+from pipelines.analyses.second_opinions import LIBRARY
+from pipelines.analyses.sensitivity import E_VALUE, e_values_of
+from pipelines.analyses.trace_names import CONTRASTS, HAZARDS, KEYS, SENSITIVITY, SUBGROUPS, TIMES, is_own
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast
 
-CONTRASTS, TIMES, HAZARDS, SUBGROUPS = "contrasts", "restricted_times", "hazard_ratios", "subgroups"
-
-# What tells the rows of a table apart, and the letter that their names start with.
-KEYS: dict[str, tuple[str, ...]] = {
-    CONTRASTS: ("contrast", "outcome", "window", "threshold", "method", "population", "strategy", "variance",
-                "measure"),
-    TIMES: ("contrast", "endpoint", "tau_days", "measure", "cause", "tier", "weighting", "adjustment", "variance"),
-    HAZARDS: ("contrast", "endpoint", "view", "model", "term", "weighting", "adjustment", "variance"),
-    SUBGROUPS: ("contrast", "outcome", "window", "modifier", "group", "method", "measure"),
-}  # fmt: skip
-LETTERS = {CONTRASTS: "C", TIMES: "T", HAZARDS: "H", SUBGROUPS: "S"}
 _TIME_TO_EVENT, _AS_TREATED = "analysis.time_to_event", "analysis.as_treated"
 _SEE_EVERY_WINDOW = (repeated.MMRM, repeated.MMRM_WEIGHTED, repeated.RANDOM_INTERCEPT, imputed.IMPUTED)
 _SEE_EVERY_TIER = (scores.ANCOVA_ADJUSTED, scores.ANCOVA_UNADJUSTED, repeated.MMRM, imputed.IMPUTED,
@@ -41,33 +32,17 @@ _SEE_EVERY_TIER = (scores.ANCOVA_ADJUSTED, scores.ANCOVA_UNADJUSTED, repeated.MM
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a row comes from: the table its rows stand in, which of them, and how it is made of them."""
+    """Where a row comes from: the table its rows stand in, which of them, and how it is made of them.
+
+    `made_of` is the trace of the result row that it is computed from, where it is computed from one.
+    """
 
     table: str
     terms: dict[str, list[str]]
     function: str
     formula: str
     missing_data: str
-
-
-def with_trace(rows: pl.DataFrame, table: str = CONTRASTS) -> pl.DataFrame:
-    """The rows with `trace`, a name that follows from what the row is and so stays the same in every run.
-
-    Rows without a contrast (a tier by itself) have none.
-    """
-    if rows.is_empty():
-        return rows
-    names = [
-        _name(row, table) for row in rows.select(n for n in KEYS[table] if n in rows.columns).iter_rows(named=True)
-    ]
-    return rows.with_columns(trace=pl.Series(names, dtype=pl.String))
-
-
-def _name(row: Mapping[str, Any], table: str) -> str | None:
-    if not row.get("contrast"):
-        return None
-    text = "|".join(str(row.get(name) or "") for name in KEYS[table])
-    return f"{LETTERS[table]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    made_of: str | None = None
 
 
 def traces(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -78,7 +53,7 @@ def traces(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     made = []
     for table, row in _traced(tables):
         contrast = contrasts[row["contrast"]]
-        origin = _origin(table, row, contrast, protocol)
+        origin = _origin(table, row, contrast, protocol, tables)
         where = " AND ".join(f"{name} IN ({', '.join(map(_quoted, values))})" for name, values in origin.terms.items())
         place = f"{origin.table} WHERE {where}"
         if place not in counted:
@@ -91,16 +66,17 @@ def traces(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 "contrast": row["contrast"],
                 "outcome": row.get("outcome") or row.get("endpoint"),
                 "window": row.get("window") or _horizon(row),
-                "method": row.get("method") or _method(row),
+                "method": row.get("method") or row.get("analysis") or _method(row),
                 "input_table": origin.table,
                 "rows_sql": f"SELECT * FROM {place}",
                 "input_rows": counted[place],
-                "subjects": row["subjects"],
+                "subjects": row.get("subjects"),
                 "protocol_key": _protocol_key(row, contrast, protocol),
                 "formula": origin.formula,
                 "covariates": covariates if "X" in origin.formula else "",
                 "function": origin.function,
                 "missing_data": origin.missing_data,
+                "made_of": origin.made_of,
                 "citation": citation(origin.function),
             }
         )
@@ -111,7 +87,7 @@ def _traced(tables: Tables) -> Iterator[tuple[str, dict[str, Any]]]:
     for table in KEYS:
         frame = tables[f"results.{table}"]
         if "trace" in frame.columns:
-            for row in frame.filter(pl.col("trace").is_not_null()).iter_rows(named=True):
+            for row in frame.filter(is_own(table)).iter_rows(named=True):
                 yield table, row
 
 
@@ -135,11 +111,17 @@ def _method(row: Mapping[str, Any]) -> str:
 # -------------------------------------------------------------------------------------------------------------- origins
 
 
-def _origin(table: str, row: Mapping[str, Any], contrast: Contrast, protocol: Protocol) -> Origin:
+def _origin(table: str, row: Mapping[str, Any], contrast: Contrast, protocol: Protocol, tables: Tables) -> Origin:
     if table == CONTRASTS:
         return _of_contrast(row, contrast, protocol)
     if table == SUBGROUPS:
         return _of_subgroup(row, contrast)
+    if table == SENSITIVITY:
+        return _of_sensitivity(row, contrast, protocol, tables)
+    return _of_failure(table, row, contrast)
+
+
+def _of_failure(table: str, row: Mapping[str, Any], contrast: Contrast) -> Origin:
     terms = {"endpoint": [row["endpoint"]], "tier": [contrast.tier, contrast.reference]}
     weighted = row["adjustment"] == horizons.PROPENSITY
     if table == TIMES:
@@ -176,6 +158,40 @@ def _of_subgroup(row: Mapping[str, Any], contrast: Contrast) -> Origin:
     }
     formula = f"{like.formula}, within the group; X as far as it varies there"
     return Origin(like.table, terms, like.function, formula, DROPOUT_WEIGHTS)
+
+
+def _of_sensitivity(row: Mapping[str, Any], contrast: Contrast, protocol: Protocol, tables: Tables) -> Origin:
+    """E-values, second opinions and tipping points; what they are computed from is named by its own trace."""
+    if row["analysis"] == E_VALUE:
+        return _of_e_value(row, contrast, protocol, tables)
+    terms = {"instrument": [row["outcome"]], "tier": list(protocol.tier_names)}
+    if row["analysis"] == imputed.TIPPING:
+        like = choice_of(imputed.IMPUTED)
+        formula = f"{like.formula}; missing Y of {contrast.tier} shifted by delta, the smallest at which p reaches 0.05"
+        plain = tables["results.contrasts"].filter(_same_question(row), pl.col("method") == imputed.IMPUTED)
+        function = "pipelines.models.imputation.tipping_point"
+        return Origin(like.table, terms, function, formula, like.missing_data, plain["trace"][0])
+    asked = next(estimator for estimator in LIBRARY if estimator.name == row["estimator"])
+    return Origin("analysis.scores", terms, asked.function, asked.formula, asked.missing_data)
+
+
+def _of_e_value(row: Mapping[str, Any], contrast: Contrast, protocol: Protocol, tables: Tables) -> Origin:
+    """The rows are those of the estimate that it speaks of."""
+    function, bound = "pipelines.models.sensitivity.e_value", "E = RR + sqrt(RR (RR - 1))"
+    if row["window"] is None:
+        of = e_values_of(tables["results.hazard_ratios"], contrast).row(0, named=True)
+        below = _of_failure(HAZARDS, of, contrast)
+        bound += "; RR of the hazard ratio, by its square root where the event is common"
+    else:
+        primary = tables["results.contrasts"].filter(_same_question(row), pl.col("is_primary"))
+        of = primary.row(0, named=True)
+        below = _of_contrast(of, contrast, protocol)
+        bound += "; RR = exp(0.91 d), d the estimate over the pooled standard deviation of the outcome"
+    return Origin(below.table, below.terms, function, bound, below.missing_data, of["trace"])
+
+
+def _same_question(row: Mapping[str, Any]) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name) == row[name] for name in ("contrast", "outcome", "window"))
 
 
 def _of_hazard(row: Mapping[str, Any], terms: dict[str, list[str]], weighted: bool) -> Origin:

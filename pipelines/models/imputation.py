@@ -221,6 +221,7 @@ def tipping_point(adjusted: pl.DataFrame, keys: Sequence[str], alpha: float = 0.
     `adjusted` comes from `delta_adjusted` and holds delta 0. The conclusion is: p < `alpha` with that sign. Result:
     `keys`, tipping_delta (null if it stands over the whole range), conclusion (`held` over the range, `falls`, or
     `none to lose`).
+    Source: Carpenter & Kenward 2013, Multiple Imputation and its Application, ch. 10.
     """
     rows = []
     for key, part in adjusted.group_by(list(keys), maintain_order=True):

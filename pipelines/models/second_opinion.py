@@ -82,8 +82,8 @@ def random_intercept(
 ) -> SecondOpinion:
     """Linear mixed model with a random intercept a subject, normal limits.
 
-    `fixed` lists covariates or formulaic terms (`arm:visit`); a visit given as a number counts as one. Source: Laird &
-    Ware 1982, Biometrics 38:963.
+    `fixed` lists covariates or formulaic terms (`arm:visit`); a visit given as a number counts as one.
+    Source: Laird & Ware 1982, Biometrics 38:963.
     """
     y = numeric(frame, outcome)
     subjects = groups_of(frame.select(subject), subject).codes
@@ -115,8 +115,8 @@ def estimating_equations(
 ) -> SecondOpinion:
     """Generalised estimating equations with the robust variance, identity or logit link.
 
-    `family` is `gaussian` or `binomial` (outcome 0/1), `structure` the working correlation. Source: Liang & Zeger 1986,
-    Biometrika 73:13.
+    `family` is `gaussian` or `binomial` (outcome 0/1), `structure` the working correlation.
+    Source: Liang & Zeger 1986, Biometrika 73:13.
     """
     if family not in FAMILIES or structure not in STRUCTURES:
         raise ModelInputError(f"Choose family from {', '.join(FAMILIES)}, structure from {', '.join(STRUCTURES)}.")

@@ -26,6 +26,7 @@ from pipelines.reports.sections import (
     scores,
     sensitivity,
     sites,
+    subgroups,
     summary,
     walking,
 )
@@ -51,7 +52,7 @@ _PARTS = (
     balance.comparability,
     missing.missing,
     sensitivity.sensitivity,
-    sensitivity.subgroups,
+    subgroups.subgroups,
     definitions.definitions,
     failure.harm,
     occupation.occupation,

@@ -492,8 +492,9 @@ class Cohort:
     def _sensitivity(self) -> pl.DataFrame:
         """Two ways to answer, an E-value and a tipping point for leg pain, made up around a difference of one point."""
         rows = []
-        for contrast in self.protocol.contrasts:
+        for number, contrast in enumerate(self.protocol.contrasts):
             place = {"outcome": "nrs_leg", "window": "12m", "contrast": contrast.name, "status": "estimable"}
+            traces = [{"trace": f"R-e{number:05d}{kind}"} for kind in range(3)]
             for estimator, missing, value, note in (
                 ("propensity weighting", "dropout weights", -1.0, "primary"),
                 ("ANCOVA", "complete cases", -0.8, None),
@@ -509,10 +510,14 @@ class Cohort:
                 | {"analysis": "second opinion; mixed model", "estimate": -0.9, "ci_low": -1.5, "ci_high": -0.3,
                    "measure": "mean difference", "estimator": "mixed model", "population": "ate",
                    "missing_data": "likelihood, missing at random", "strategy": "treatment policy", "variance": "model"}
+                | traces[0]
             )  # fmt: skip
-            rows.append(place | {"analysis": "E-value", "estimate": 2.1, "ci_low": 1.4, "measure": "risk ratio"})
+            rows.append(
+                place | {"analysis": "E-value", "estimate": 2.1, "ci_low": 1.4, "measure": "risk ratio"} | traces[1]
+            )
             rows.append(
                 place
+                | traces[2]
                 | {"analysis": "tipping point", "estimate": 1.5, "ci_low": -0.6, "ci_high": 0.01,
                    "note": "shift of the tier's missing values at which the conclusion falls", "measure": "shift"}
             )  # fmt: skip

@@ -252,3 +252,24 @@ def test_the_snapshot_reads_each_table_once() -> None:
     assert snapshot.has("x.y")
     assert snapshot.rows("x.y", a=1).height == 1
     assert asked == ["x.y"]
+
+
+# ----------------------------------------------------------------------------------------------------------- amendments
+
+
+def _amendments(protocol: Protocol) -> Section:
+    methods = next(s for s in build_report(lambda _: pl.DataFrame(), protocol).sections if s.anchor == "methods")
+    return next(part for part in methods.parts if part.anchor == "methods-amendments")
+
+
+def test_methods_print_the_amendments_of_the_protocol(protocol: Protocol) -> None:
+    change = {"date": "2027-09-15", "version": protocol.version, "change": "ESI at six months", "reason": "Asked for"}
+    (table,) = _amendments(protocol.with_overrides({"amendments": [{**change, "data_seen": True}]})).blocks
+    assert isinstance(table, Table)
+    assert table.rows[0].cells == ("2027-09-15", protocol.version, "ESI at six months", "Asked for", "after")
+
+
+def test_methods_say_where_there_are_no_amendments(protocol: Protocol) -> None:
+    (said,) = _amendments(protocol).blocks
+    assert isinstance(said, Paragraph)
+    assert said.text == f"No amendments: protocol lss-ladder, version {protocol.version}, records no change."

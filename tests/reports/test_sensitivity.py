@@ -1,6 +1,6 @@
 """How firm the answers are, as the report says it: what would overturn them, and who benefits."""
 
-from pipelines.reports.content import Document, Figure, Section, Table
+from pipelines.reports.content import Document, Figure, Section, Table, traced
 
 
 def _section(document: Document, anchor: str) -> Section:
@@ -31,3 +31,13 @@ def test_specification_curve_names_each_choice_in_order_of_size(large_document: 
 def test_groups_stand_beside_the_test_of_interaction(large_document: Document) -> None:
     figure = next(b for b in _section(large_document, "subgroups").blocks if isinstance(b, Figure))
     assert "Current smoker: MILD vs ESI: −0.2 (−0.8 to 0.4); p 0.04" in figure.panels[0].alt
+
+
+def test_what_would_overturn_an_answer_is_traced(large_document: Document) -> None:
+    """Each E-value and tipping point leads to its row; `traced` is what `lss trace` lists for a table."""
+    table = next(
+        b for b in _section(large_document, "sensitivity").blocks if isinstance(b, Table) and b.anchor == "table-hidden"
+    )
+    known = dict(traced(table))
+    assert known["Leg pain: MILD vs ESI, E-value (of the limit)"] == "R-e000011"
+    assert known["Leg pain: MILD vs ESI, Patients not seen"] == "R-e000012"

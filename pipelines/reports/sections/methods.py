@@ -17,7 +17,7 @@ def methods(study: Study) -> Section:
         parts.append(_walking(protocol))
     if protocol.endpoints:
         parts.append(_failure(protocol))
-    parts += [_confounding(protocol), _sites(protocol), _disclosure(protocol), _traces(study)]
+    parts += [_confounding(protocol), _sites(protocol), _disclosure(protocol), _traces(study), _amendments(protocol)]
     return Section("methods", "Methods", (), tuple(parts))
 
 
@@ -188,6 +188,34 @@ def _traces(study: Study) -> Section:
     return Section("methods-traces", "Following a number back", (Paragraph(text),))
 
 
+def _amendments(protocol: Protocol) -> Section:
+    """What was changed in the protocol since its first version, when, why, and whether results were known by then."""
+    title, amendments = "Amendments to the protocol", protocol.amendments
+    if not amendments:
+        text = f"No amendments: protocol {protocol.name}, version {protocol.version}, records no change."
+        return Section("methods-amendments", title, (Paragraph(text),))
+    rows = tuple(
+        Row((a.date.isoformat(), a.version, a.change, a.reason, "after" if a.data_seen else "before"))
+        for a in amendments
+    )
+    table = Table(
+        "table-amendments",
+        title,
+        (
+            Column("Date", "left"),
+            Column("Version", "left"),
+            Column("What was changed", "left"),
+            Column("Why", "left"),
+            Column("Results seen", "left"),
+        ),
+        rows,
+        reading="Results seen: whether the change was made before or after results of this study had been looked at. "
+        "What a later change touches is exploratory.",
+        source="protocol (amendments)",
+    )
+    return Section("methods-amendments", title, (table,))
+
+
 def target_trials(study: Study) -> Section:
     """The trial that each contrast emulates."""
     title = "Target trials"
@@ -216,7 +244,7 @@ def target_trials(study: Study) -> Section:
 
 
 def thresholds(study: Study) -> Section:
-    """Every threshold of the protocol with its source, and the amendments."""
+    """Every threshold of the protocol with its source."""
     rows: list[Row] = []
     for instrument in study.protocol.instruments:
         if not instrument.thresholds:
@@ -233,10 +261,6 @@ def thresholds(study: Study) -> Section:
         reading="[seen]: read in the source. [unverified]: recalled, to be checked before it is quoted.",
         source="protocol",
     )
-    amendments = tuple(f"**Version {a.version}:** {a.change}. {a.reason}." for a in study.protocol.amendments)
-    blocks: list[Block] = [table] if rows else []
-    if amendments:
-        blocks += [Paragraph("**Amendments to the protocol**"), Bullets(amendments)]
-    if not blocks:
-        return not_applicable("thresholds", "Thresholds and amendments", "The protocol names none.")
-    return Section("thresholds", "Thresholds and amendments", tuple(blocks))
+    if not rows:
+        return not_applicable("thresholds", "Thresholds", "The protocol names none.")
+    return Section("thresholds", "Thresholds", (table,))

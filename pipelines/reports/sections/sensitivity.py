@@ -1,16 +1,17 @@
-"""How firm the answers are: other ways to ask, other populations, hidden confounders, the missing, and subgroups."""
+"""How firm the answers are: other ways to ask, other populations, hidden confounders and the missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Table
 from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.choices import ChoiceRow, choices_panel
-from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
+from pipelines.reports.ledger import Key
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sentences import digits_of
 from pipelines.reports.study import Study
@@ -76,7 +77,7 @@ def _specifications(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _curve(study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Panel | None:
-    arms = _arms(question.outcome, question.window, contrast)
+    arms = arms_of(question.outcome, question.window, contrast)
     is_ratio = (rows["measure"] == _RATIO).any() if rows.height else False
     digits = 2 if is_ratio else digits_of(study, question.outcome)
     drawn = []
@@ -236,7 +237,7 @@ def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
 def _opinion(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Cell:
     if found.is_empty():
         return numbers.ABSENT
-    arms = _arms(question.outcome, question.window, contrast)
+    arms = arms_of(question.outcome, question.window, contrast)
     return estimate_cell(study, found.row(0, named=True), digits_of(study, question.outcome), *arms)
 
 
@@ -263,14 +264,10 @@ def _cell(
         return numbers.ABSENT
     row = found.row(0, named=True)
     digits = 2 if row["measure"] == _RATIO else digits_of(study, question.outcome)
-    return estimate_cell(study, row, digits, *_arms(question.outcome, question.window, contrast))
+    return estimate_cell(study, row, digits, *arms_of(question.outcome, question.window, contrast))
 
 
-def _with_limits(row: Found, digits: int) -> str:
-    return numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits)
-
-
-def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def arms_of(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return keys.seen(outcome, window, contrast.tier), keys.seen(outcome, window, contrast.reference)
 
 
@@ -279,20 +276,7 @@ def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...
 
 def _hidden_table(study: Study, frame: pl.DataFrame) -> list[Table]:
     """E-values and tipping points of the comparisons that are shown, in words."""
-    body: list[Row] = []
-    for question in study.protocol.primary.outcomes:
-        for contrast in study.protocol.contrasts:
-            mine = frame.filter(
-                (pl.col("outcome") == question.outcome)
-                & (pl.col("window") == question.window)
-                & (pl.col("contrast") == contrast.name)
-            )
-            e_value, tipping = (mine.filter(pl.col("analysis") == name) for name in ("E-value", "tipping point"))
-            if e_value.is_empty() and tipping.is_empty():
-                continue
-            arms = _arms(question.outcome, question.window, contrast)
-            label = f"{study.protocol.instrument(question.outcome).short_label}: {study.versus(contrast)}"
-            body.append(Row((label, _e_cell(study, e_value, arms), _tipping(study, tipping, question, contrast))))
+    body = [*_hidden_outcomes(study, frame), *_hidden_endpoints(study, frame)]
     if not body:
         return []
     return [
@@ -310,12 +294,49 @@ def _hidden_table(study: Study, frame: pl.DataFrame) -> list[Table]:
     ]
 
 
-def _e_cell(study: Study, found: pl.DataFrame, arms: tuple[tuple[str, ...], tuple[str, ...]]) -> Cell:
+def _hidden_outcomes(study: Study, frame: pl.DataFrame) -> list[Row]:
+    body: list[Row] = []
+    for question in study.protocol.primary.outcomes:
+        for contrast in study.protocol.contrasts:
+            mine = frame.filter(
+                (pl.col("outcome") == question.outcome)
+                & (pl.col("window") == question.window)
+                & (pl.col("contrast") == contrast.name)
+            )
+            e_value, tipping = (mine.filter(pl.col("analysis") == name) for name in ("E-value", "tipping point"))
+            if e_value.is_empty() and tipping.is_empty():
+                continue
+            arms = arms_of(question.outcome, question.window, contrast)
+            label = f"{study.protocol.instrument(question.outcome).short_label}: {study.versus(contrast)}"
+            body.append(Row((label, _e_cell(study, e_value, arms), _tipping(study, tipping, question, contrast))))
+    return body
+
+
+def _hidden_endpoints(study: Study, frame: pl.DataFrame) -> list[Row]:
+    """E-values of the weighted hazard ratios of each contrast's own endpoint; nobody is drawn there."""
+    body: list[Row] = []
+    for contrast in study.protocol.contrasts:
+        mine = frame.filter(
+            (pl.col("outcome") == contrast.endpoint)
+            & (pl.col("contrast") == contrast.name)
+            & (pl.col("analysis") == "E-value")
+        )
+        if mine.is_empty() or contrast.endpoint is None:
+            continue
+        last = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
+        arms = [keys.events(contrast.endpoint, tier, last) for tier in (contrast.tier, contrast.reference)]
+        label = f"Later operation (hazard ratio): {study.versus(contrast)}"
+        body.append(Row((label, _e_cell(study, mine, arms), "not asked: censoring ends what is seen")))
+    return body
+
+
+def _e_cell(study: Study, found: pl.DataFrame, arms: Sequence[Key]) -> Cell:
     if found.is_empty() or found["estimate"][0] is None:
         return numbers.ABSENT
     row = found.row(0, named=True)
     limit = row["ci_low"] if row["ci_low"] is not None else 1.0
-    return study.gate.text(f"{numbers.fixed(row['estimate'], 1)} ({numbers.fixed(limit, 1)})", *arms)
+    shown = study.gate.text(f"{numbers.fixed(row['estimate'], 1)} ({numbers.fixed(limit, 1)})", *arms)
+    return replace(shown, trace=row.get("trace") or "")
 
 
 def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Cell:
@@ -323,6 +344,12 @@ def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contra
     if found.is_empty():
         return "not asked: a walking test" if study.protocol.instrument(question.outcome).kind == "walking" else "–"
     row = found.row(0, named=True)
+    said = _tipping_words(study, row, question, contrast)
+    shown = study.gate.text(said, *arms_of(question.outcome, question.window, contrast))
+    return replace(shown, trace=row.get("trace") or "")
+
+
+def _tipping_words(study: Study, row: Found, question: PrimaryOutcome, contrast: Contrast) -> str:
     instrument = study.protocol.instrument(question.outcome)
     if row["estimate"] is None:
         return wording.capital(row["note"].split("; ")[0])
@@ -336,92 +363,3 @@ def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contra
         f"The conclusion falls if those not seen after {study.in_words(contrast.tier)} were {size} {instrument.unit} "
         f"{word} than patients like them"
     )
-
-
-# ------------------------------------------------------------------------------------------------------------ subgroups
-
-
-def subgroups(study: Study) -> Section:
-    """Effects within the groups named beforehand, with tests of interaction."""
-    title = "Who benefits"
-    frame = study.snapshot["results.subgroups"]
-    if frame.is_empty():
-        return not_applicable("subgroups", title, "Subgroups are compared in the full analysis set only.")
-    panels = [panel for q in study.protocol.primary.outcomes if (panel := _subgroup_panel(study, frame, q)) is not None]
-    if not panels:
-        return not_applicable("subgroups", title, "No group is large enough in both arms, or its contrast is withheld.")
-    cited = [f"**{modifier.label}:** {modifier.citation}" for modifier in study.protocol.effect_modifiers]
-    lead = Paragraph(
-        "The groups were named before any result was seen. The test of interaction asks whether the difference is the "
-        "same in both groups; it is not adjusted for the number of groups, so about one in twenty falls below 0.05 by "
-        "chance. Published figures that led to the choice: " + "; ".join(cited) + "."
-    )
-    figure = Figure(
-        "figure-subgroups",
-        "Differences within groups named beforehand",
-        tuple(panels),
-        "Squares are patients in the group, open circles the others, each balanced anew; lines are 95 % intervals. The "
-        "words give the difference in the group and the p-value of the interaction.",
-        source="results.subgroups",
-        traces=_group_traces(study, frame),
-    )
-    return Section("subgroups", title, (lead, figure))
-
-
-def _group_traces(study: Study, frame: pl.DataFrame) -> tuple[tuple[str, str], ...]:
-    names = {contrast.name: study.versus(contrast) for contrast in study.protocol.contrasts}
-    labels = {modifier.name: modifier.label for modifier in study.protocol.effect_modifiers}
-    return tuple(
-        (f"{row['outcome']}, {names[row['contrast']]}, {labels.get(row['modifier'], row['modifier'])}: {row['group']}",
-         row["trace"])
-        for row in frame.iter_rows(named=True)
-        if row.get("trace") and row["contrast"] in names and row["status"] == "estimable"
-    )  # fmt: skip
-
-
-def _subgroup_panel(study: Study, frame: pl.DataFrame, question: PrimaryOutcome) -> Panel | None:
-    mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
-    is_ratio = study.protocol.instrument(question.outcome).kind == "walking"
-    rows = []
-    for modifier in study.protocol.effect_modifiers:
-        for contrast in study.protocol.contrasts:
-            pair = mine.filter((pl.col("modifier") == modifier.name) & (pl.col("contrast") == contrast.name))
-            if (pair["status"] == "estimable").any():
-                rows.append(_subgroup_row(study, pair, question, contrast, modifier.label, is_ratio))
-    if not rows:
-        return None
-    instrument = study.protocol.instrument(question.outcome)
-    sides = ("tier better", "tier worse") if instrument.better == "lower" else ("tier worse", "tier better")
-    axis = ForestAxis(f"Difference in {instrument.unit}", 0.0, sides, band=instrument.between_group_threshold)
-    if is_ratio:
-        axis = ForestAxis("Ratio of distances (log scale)", 1.0, ("tier walks less far", "tier walks farther"), True,
-                          (0.25, 0.5, 0.7, 1, 1.4, 2, 3, 4), instrument.between_group_threshold)  # fmt: skip
-    title = f"{instrument.short_label}, {study.window_label(question.window)}"
-    said = "; ".join(
-        f"{row.label}: {mark.text}" for row in rows if (mark := row.adjusted or row.unadjusted) is not None
-    )
-    return forest_panel(rows, axis, title, f"Forest plot of groups, {title}. {said}.")
-
-
-def _subgroup_row(
-    study: Study, pair: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast, label: str, is_ratio: bool
-) -> ForestRow:
-    found = {row["group"]: row for row in pair.iter_rows(named=True)}
-    digits = 2 if is_ratio else digits_of(study, question.outcome)
-    marks = [_group_mark(study, found.get(group), question, contrast, digits) for group in ("yes", "no")]
-    return ForestRow(f"{label}: {study.versus(contrast)}", *marks)
-
-
-def _group_mark(
-    study: Study, row: Found | None, question: PrimaryOutcome, contrast: Contrast, digits: int
-) -> Mark | None:
-    """A group's estimate; its arms have at least the protocol's smallest number of patients, so it may be drawn."""
-    if row is None or row["status"] != "estimable":
-        return Mark(Shown("too few", is_withheld=True)) if row is not None and row["group"] == "yes" else None
-    least = study.protocol.diagnostics.subjects_per_arm_minimum
-    if least < study.gate.minimum:
-        return Mark(Shown("withheld", is_withheld=True))
-    arms = _arms(question.outcome, question.window, contrast)
-    p = "" if row["p_interaction"] is None else f"; p {numbers.p_value(row['p_interaction'])}"
-    text = study.gate.text(f"{_with_limits(row, digits)}{p}", *arms)
-    return Mark(text, *(study.gate.drawn(row[n], digits + 1, *arms) for n in ("estimate", "ci_low", "ci_high")))
