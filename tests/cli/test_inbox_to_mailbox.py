@@ -5,18 +5,15 @@ A real webserver, daemon and mail server on this machine. What the sensor says o
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from mailbox_server import Mailbox, free_port, mail_server
+from mailbox_server import Mailbox, mail_server
+from ui_server import lss_ui
 
 from pipelines.ingest.manifest import load_manifest
 from pipelines.releases import Home
@@ -31,14 +28,6 @@ PATIENCE_S = 420
 def box() -> Iterator[Mailbox]:
     with mail_server() as made:
         yield made
-
-
-def _until(what: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < end, "nothing came in time"
-        time.sleep(0.5)
 
 
 def _drop(release: Path, inbox: Path, name: str) -> None:
@@ -71,26 +60,17 @@ def test_a_release_dropped_into_the_inbox_is_reported_delivered_and_mailed(
     home.path.mkdir()
     home.settings_file.write_text(f"[inbox]\nlook_every_s = 1\n{box.settings}")
     other = simulate(tmp_path / "sample", 20, 6, truth_patients=0)
-    process = subprocess.Popen(
-        lss_command("--home", home.path, "ui", "--port", str(free_port())),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"LSS_THREADS": "1"},
-        start_new_session=True,
-    )
-    try:
+    with lss_ui(lss_command, home) as ui:
         inbox = home.path / "inbox"
-        _until(inbox.is_dir, process)
+        ui.wait(inbox.is_dir, PATIENCE_S)
         _drop(sample_release(), inbox, "autumn")
-        _until(lambda: box.messages, process)
+        ui.wait(lambda: box.messages, PATIENCE_S)
         _drop(other, inbox, "late")  # another cohort under the same name
-        _until(lambda: len(box.messages) > 1, process)
+        ui.wait(lambda: len(box.messages) > 1, PATIENCE_S)
         _drop(_without_a_column(other, tmp_path / "spoilt"), inbox, "winter")  # whole, and refused by its run
-        _until(lambda: len(box.messages) > 2, process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        ui.wait(lambda: len(box.messages) > 2, PATIENCE_S)
+        ui.end()
+        out, err = ui.out, ui.err
     assert [line for line in err.splitlines() if line not in ("", "Aborted!")] == [
         "lss: late is refused: a release named sample with other content is registered here; "
         "give the new extract another name in its manifest, or use another home folder."

@@ -4,19 +4,17 @@ The webserver and the daemon are real, and so is the run that the launchpad star
 """
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium
+from playwright.sync_api import Browser, Page
+from playwright.sync_api import TimeoutError as TookTooLong
+from ui_server import lss_ui
 
 from pipelines.assets.report_files import PICTURES_FILE
 from pipelines.protocol import load_protocol
@@ -24,9 +22,7 @@ from pipelines.releases import Home
 from pipelines.resources import default_protocol_file
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ATTEMPTS, STEP_S = 4, 45
 PATIENCE_S = 240  # a machine that runs other tests beside this one is slow
 ASSET = "results/cumulative_incidence"
@@ -46,52 +42,28 @@ def home(sample_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def address(home: Home, lss_command: Any) -> Iterator[str]:
-    """Where `lss ui` listens."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    process = subprocess.Popen(
-        lss_command("--home", home.path, "ui", "--port", str(port)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"LSS_THREADS": "1"},
-        start_new_session=True,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/server_info", process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
 
 
-def _wait_for(url: str, process: "subprocess.Popen[str]") -> None:
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            assert process.poll() is None, process.stderr.read() if process.stderr else ""
-            assert time.monotonic() < end, "the webserver did not come up"
-            time.sleep(0.5)
+@pytest.fixture(scope="module")
+def address(browser: Browser, home: Home, lss_command: Any) -> Iterator[str]:
+    """Where `lss ui` listens; it is not started where there is no browser to look at it."""
+    with lss_ui(lss_command, home) as ui:
+        ui.wait(ui.is_served, PATIENCE_S)
+        yield ui.address
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Any]:
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        made = browser.new_page(viewport={"width": 1400, "height": 900})
-        made.set_default_timeout(1000 * PATIENCE_S)
-        yield made
-        browser.close()
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    made = browser.new_page(viewport={"width": 1400, "height": 900})
+    made.set_default_timeout(1000 * PATIENCE_S)
+    yield made
+    made.close()
 
 
-def test_the_definition_of_the_walking_outcome_is_two_clicks_away(page: Any, address: str) -> None:
+def test_the_definition_of_the_walking_outcome_is_two_clicks_away(page: Page, address: str) -> None:
     page.goto(f"{address}/locations/lss/jobs/release_to_report")  # what `lss ui` prints
     clicks = [
         lambda: page.get_by_text("Search", exact=True).click(),
@@ -110,7 +82,7 @@ def test_the_definition_of_the_walking_outcome_is_two_clicks_away(page: Any, add
 
 
 def test_one_asset_with_another_horizon_from_the_launchpad_is_stamped_and_not_published(
-    page: Any, address: str, home: Home
+    page: Page, address: str, home: Home
 ) -> None:
     bundled = load_protocol(default_protocol_file())
     published = home.snapshot_file("sample", bundled.name)
@@ -131,20 +103,20 @@ def test_one_asset_with_another_horizon_from_the_launchpad_is_stamped_and_not_pu
     assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == reported
 
 
-def _launch_again_if_lost(page: Any, address: str) -> None:
+def _launch_again_if_lost(page: Page, address: str) -> None:
     """Launch, from the start again where a click or a key came before the page was ready for it."""
     page.set_default_timeout(1000 * STEP_S)
     for attempt in range(ATTEMPTS):
         try:
             _launch(page, address)
             break
-        except playwright_api.TimeoutError:
+        except TookTooLong:
             if attempt == ATTEMPTS - 1:
                 raise
     page.set_default_timeout(1000 * PATIENCE_S)
 
 
-def _launch(page: Any, address: str) -> None:
+def _launch(page: Page, address: str) -> None:
     page.goto(f"{address}/assets/{ASSET}")
     page.locator('button[role=button]:right-of(button:has-text("Materialize"))').first.click()
     page.get_by_text("Open launchpad").click()
@@ -159,7 +131,7 @@ def _launch(page: Any, address: str) -> None:
     page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
 
 
-def _pictures(page: Any) -> str:
+def _pictures(page: Page) -> str:
     """What the asset's page shows in figures and tables, once the drawing stands there."""
     page.get_by_text("[Show Markdown]").first.click()
     drawing = page.locator('img[src^="data:image/svg+xml"]').first

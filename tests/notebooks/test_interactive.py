@@ -3,15 +3,11 @@
 import json
 import re
 
-import pytest
-
 from pipelines.reports.content import Shown
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.gate import Drawn
 from pipelines.reports.interactive import chart, script
 from pipelines.reports.style import LOOKS
-
-pytest.importorskip("plotly", reason="plotly is not installed")
 
 TICKS = [(0.0, "Baseline"), (1.0, "12 months")]
 ESI = Series(

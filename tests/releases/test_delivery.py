@@ -1,6 +1,5 @@
 """Delivery: files and a mail for each content once, through a real mail server on this machine, also with TLS."""
 
-import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from mailbox_server import free_port
 
 from pipelines.releases import Home
 from pipelines.releases.delivery import Notice, Report, deliver_report, send_notice
@@ -79,12 +79,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class Server:
     """A mail server in a thread, with the settings that reach it."""
 
@@ -97,7 +91,7 @@ class Server:
             "tls": {"ssl_context": context, "authenticator": _is_right, "auth_require_tls": False},
             "starttls": {"tls_context": context, "require_starttls": True, "authenticator": _is_right},
         }[security]
-        self.controller = Controller(self.box, hostname="127.0.0.1", port=_free_port(), **secured)
+        self.controller = Controller(self.box, hostname="127.0.0.1", port=free_port(), **secured)
         self.controller.start()
         self.mail = Mail(
             host="127.0.0.1",
@@ -230,7 +224,7 @@ def test_a_wrong_or_missing_password_is_said_and_not_shown(
 
 
 def test_a_server_that_is_not_there_is_one_sentence(server: Server, report: Report, home: Home) -> None:
-    nobody = server.mail.model_copy(update={"port": _free_port()})
+    nobody = server.mail.model_copy(update={"port": free_port()})
     with pytest.raises(MailError, match=r"^the mail server 127.0.0.1, port \d+, cannot be reached; see host"):
         deliver_report(home, Settings(mail=nobody), report)
 
