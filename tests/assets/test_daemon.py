@@ -41,7 +41,7 @@ defs = build_defs(Home(Path({home!r})), Path({sql!r}), {{}})
 
 @pytest.fixture
 def daemon(tiny, tmp_path: Path) -> Iterator[WorkspaceProcessContext]:
-    """What the daemon works on: a home whose hours are meant in Berlin, with a release registered after the small one."""
+    """What the daemon works on: a home in Berlin, a release registered after the small one."""
     tiny.home.settings_file.write_text('timezone = "Europe/Berlin"\n')
     Register(tiny.home).add(Release("autumn", "/data/autumn", "a" * 64, "lss-ladder"))
     file = tmp_path / "definitions.py"
@@ -123,9 +123,7 @@ def test_a_scheduled_run_whose_step_failed_is_not_started_again(daemon) -> None:
     assert _retried(daemon, RunFailureReason.STEP_FAILURE) == []
 
 
-@pytest.mark.parametrize(
-    ("delivery", "due"), [(DELIVERY, (2026, 4, 5, 10)), (DATA_QUALITY_DELIVERY, (2026, 4, 2, 11))]
-)
+@pytest.mark.parametrize(("delivery", "due"), [(DELIVERY, (2026, 4, 5, 10)), (DATA_QUALITY_DELIVERY, (2026, 4, 2, 11))])
 def test_the_daemon_shows_a_delivery_that_did_not_come_as_stale(
     daemon, delivery: dg.AssetKey, due: tuple[int, int, int, int]
 ) -> None:
