@@ -5,13 +5,12 @@ import csv
 import importlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbclient
 import nbformat
 import pytest
-from traitlets.config import Config
 
 from pipelines.resources import sample_release
 
@@ -67,15 +66,9 @@ def test_what_a_notebook_takes_from_the_pipeline_is_there(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_on_the_sample_release_and_shows_no_patient(
-    path: Path, sample_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, executed: Callable[[Path], nbformat.NotebookNode]
 ) -> None:
-    monkeypatch.setenv("LSS_HOME", str(sample_run.home.path))
-    for variable in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"):
-        monkeypatch.setenv(variable, str(tmp_path / variable.lower()))
-    notebook = nbformat.read(path, as_version=4)
-    config = Config({"KernelManager": {"transport_encryption": "auto"}})  # as `make notebooks` does
-    place = {"metadata": {"path": str(FOLDER)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=place, config=config).execute()  # raises on an error
+    notebook = executed(path)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [output for output in outputs if output.output_type in ("execute_result", "display_data")]
     assert shown

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from chromium import chromium, violations
+from chromium import chromium, overlaps, violations
 from playwright.sync_api import Browser
 
 from pipelines.reports import Study, render_html, site_report
@@ -48,9 +48,9 @@ def test_a_sites_page_is_as_accessible_and_fits(browser: Browser, site_address: 
     page.goto(site_address)
     found = violations(page)
     reach = page.evaluate("document.documentElement.scrollWidth")
-    overlaps = page.evaluate(OVERLAPS)
+    touching = overlaps(page, "figure.drawing svg")
     page.close()
-    assert (found, reach <= width, overlaps) == ([], True, [])
+    assert (found, reach <= width, touching) == ([], True, [])
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280, 1600])
@@ -65,29 +65,6 @@ def test_the_page_never_scrolls_sideways(browser: Browser, address: str, width: 
 def test_labels_in_drawings_do_not_overlap_or_leave_the_drawing(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
-    found = page.evaluate(OVERLAPS)
+    found = overlaps(page, "figure.drawing svg")
     page.close()
     assert found == []
-
-
-# pairs of texts in one drawing whose boxes overlap by more than a hair, and texts that leave their drawing
-OVERLAPS = """() => {
-  const found = [];
-  for (const svg of document.querySelectorAll('figure.drawing svg')) {
-    const frame = svg.getBoundingClientRect();
-    const texts = [...svg.querySelectorAll('text')].filter(t => t.textContent.trim())
-      .map(t => [t.textContent.trim(), t.getBoundingClientRect()]);
-    for (const [text, box] of texts)
-      if (box.left < frame.left - 3 || box.right > frame.right + 3 ||
-          box.top < frame.top - 3 || box.bottom > frame.bottom + 3)
-        found.push([svg.getAttribute('aria-label').slice(0, 40), text, 'leaves the drawing']);
-    for (let i = 0; i < texts.length; i++) for (let j = i + 1; j < texts.length; j++) {
-      const [a, b] = [texts[i][1], texts[j][1]];
-      const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-      const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (x > 1.5 && y > 0.45 * Math.min(a.height, b.height))
-        found.push([svg.getAttribute('aria-label').slice(0, 40), texts[i][0], texts[j][0]]);
-    }
-  }
-  return found;
-}"""
