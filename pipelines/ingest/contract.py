@@ -47,6 +47,7 @@ EVENTS = (
 
 EARLIEST_DAY = -43_830  # 120 years before enrolment: further back no living patient was treated
 LATEST_DAY = 18_263  # 50 years of follow-up
+LONGEST_TEST = 86_400  # seconds: what lasts longer than a day is no test
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Column:
 
     `kind` is `identifier` (a pseudonym), `whole`, `number`, `boolean`, `word` (one of `words`) or `term` (a short
     code word of the source's own, such as an insurance class). Columns that are not `is_required` are filled with
-    nulls where a file lacks them; `may_be_empty` speaks of single fields. A term that names a class is made of the
-    words that the guard knows for such classes and of `class_words`, those that a study adds; other terms have None.
+    nulls where a file lacks them; `may_be_empty` speaks of single fields. A term is made of the words that the guard
+    knows for such terms and of `class_words`, those that a study adds.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     words: tuple[str, ...] = ()
-    class_words: tuple[str, ...] | None = None
+    class_words: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> type[pl.DataType]:
@@ -121,8 +122,8 @@ PATIENTS = Table(
         Column("administrative_end_day", "whole", may_be_empty=False, minimum=0, maximum=LATEST_DAY),
         Column("back_dominant", "boolean", is_required=False),
         Column("workers_comp", "boolean", is_required=False),
-        Column("insurance", "term", is_required=False, class_words=()),
-        Column("education", "term", is_required=False, class_words=()),
+        Column("insurance", "term", is_required=False),
+        Column("education", "term", is_required=False),
         Column("enrolment_quarter", "whole", is_required=False, minimum=1, maximum=4),
         Column("site_sequence", "whole", is_required=False, minimum=1),
     ),
@@ -155,7 +156,7 @@ ASSESSMENTS = Table(
         Column("value", "number", may_be_empty=False),
         Column("unit", "word", may_be_empty=False),
         Column("mode", "word", words=MODES),
-        Column("duration_s", "number", minimum=0),
+        Column("duration_s", "number", minimum=0, maximum=LONGEST_TEST),
         Column("stop_reason", "word", words=STOP_REASONS),
     ),
 )
@@ -182,8 +183,10 @@ def contract(protocol: Protocol) -> dict[str, Table]:
     for name in ("duration_s", "stop_reason"):
         assessments = _with(assessments, name, is_required=has_walking)
     treatments = _with(TREATMENTS, "tier", words=tuple(dict.fromkeys((*protocol.tier_names, OTHER_TIER))))
+    for column in ("code", "code_system"):
+        treatments = _with(treatments, column, class_words=(*protocol.anonymity.class_words, *protocol.tier_names))
     patients = PATIENTS
-    for column in (column.name for column in PATIENTS.columns if column.class_words is not None):
+    for column in ("insurance", "education"):
         patients = _with(patients, column, class_words=protocol.anonymity.class_words)
     return {"patients": patients, "treatments": treatments, "assessments": assessments, "events": EVENT_RECORDS}
 

@@ -6,14 +6,24 @@ engineering aid, not legal advice: 45 CFR 164.514(b) and (e).
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 
 import polars as pl
 
 from pipelines.ingest.contract import Column, Table
 from pipelines.ingest.errors import ReleaseRefused
+from pipelines.ingest.folding import plain
 from pipelines.ingest.manifest import MANIFEST, Mode
-from pipelines.ingest.scanners import LONG_NUMBER, first_find, is_strange, may_be_name, scanners_for
+from pipelines.ingest.scanners import (
+    LONG_NUMBER,
+    first_find,
+    is_no_code,
+    is_strange,
+    may_be_name,
+    may_be_place,
+    scanners_for,
+)
 from pipelines.ingest.tables import FILE, LINE, FileTable
 
 YEAR_ONLY_MODES: tuple[Mode, ...] = ("safe_harbor", "synthetic")
@@ -24,7 +34,14 @@ _LONG_DIGITS = 6  # fewer are too short for a record, telephone or insurance num
 _DENSE = 10  # running numbers span no more than this many times their count,
 _MOSTLY = 0.5  # and at least this share of a column that numbers its rows is numbers
 _HEXADECIMAL = r"^(?:[a-z]{1,6}[-_]?)?([0-9a-f]{12,64})$"
-_CUT_HASH = r"(?i)^(?:[0-9a-f]{12,63})$"  # with letters of a prefix before it, it is a registry's own pseudonym
+_CUT_HASH = r"^(?:[0-9a-fA-F]{12,63})$"  # with letters of a prefix before it, it is a registry's own pseudonym
+_WRITTEN_HASH = (
+    r"^(?:[A-Z2-7]{26}|[A-Z2-7]{32}|[A-Z2-7]{52}|[0-9A-Za-z_+/-]{22}|[0-9A-Za-z_+/-]{27}|[0-9A-Za-z_+/-]{43})$"
+)
+_NUMBER_BEHIND_LETTERS = r"^\p{L}{1,6}[-_ .]?([1-9]\d{5,})$"
+_INITIALS_AND_YEAR = r"^(\p{L}{1,4})[-_. ]?(?:19\d\d|20[0-2]\d)$"
+_WORD_AND_NUMBER = r"^(\p{L}{5,})[-_. ]?\d{1,2}$"
+_FEW = 5  # fewer pseudonyms show no pattern
 _UUID4 = r"(?i)^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$"
 _SMALL = 10_000  # numbers whose hashes are known by heart; that of a longer one is told only where it stands whole
 _HASHES = ("md5", "sha1", "sha256")
@@ -33,6 +50,10 @@ _STRANGE = (
     "private, or list the word in the protocol (anonymity.class_words)"
 )
 _LETTERS_ALONE = "letters alone, which may be a name; give pseudonyms that were made at random and hold a digit"
+_NO_CODE = (
+    "a word where a code is expected, which may be a name; give the code of a code system, name a code of your own in "
+    "a code list of the release, or list the word in the protocol (anonymity.class_words)"
+)
 _MEND = "remove what identifies a person and hand the release over again"
 
 
@@ -49,13 +70,13 @@ def refuse_columns(columns: list[str], file: str, mode: Mode) -> None:
         )
 
 
-def refuse_identifiers(file: FileTable, table: Table, patients: pl.Series) -> None:
+def refuse_identifiers(file: FileTable, table: Table, known: Mapping[str, pl.Series]) -> None:
     """Look at every value of a file for what identifies a person.
 
     Args:
         file: the file as read.
         table: its contract.
-        patients: pseudonyms already looked at, empty for the table of patients itself.
+        known: values already looked at, by column: pseudonyms of patients, codes of the code lists.
 
     Raises:
         ReleaseRefused: with file, column, line and kind of the first find.
@@ -67,14 +88,15 @@ def refuse_identifiers(file: FileTable, table: Table, patients: pl.Series) -> No
             _refuse_old_age(file.frame, file.file)
         if column.kind == "whole":
             _refuse_written_dates(file.frame, column, file.file)
-        if file.frame.schema[column.name] == pl.String:
-            _refuse_text(file.frame, column, file.file, patients)
+        if file.frame.schema[column.name] == pl.String or column.kind in ("identifier", "term"):
+            text = file.frame.select(pl.col(column.name).cast(pl.String), LINE)
+            _refuse_text(text, column, file.file, known.get(column.name, pl.Series(dtype=pl.String)))
     if table.name == "patients" and "patient_id" in file.columns:
         _refuse_short_hashes(file)
 
 
 def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Series) -> None:
-    """Look at whole columns, over all files: pseudonyms that are record numbers, classes that are free text.
+    """Look at whole columns, over all files: pseudonyms and orders that are record numbers, classes that are free text.
 
     Record, telephone and insurance numbers are long and sparse, while a column that numbers its rows is dense.
 
@@ -85,6 +107,11 @@ def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Ser
         if column.kind == "identifier":
             others = patients if column.name == "patient_id" else patients.clear()
             _refuse_record_numbers(frame, column, others)
+            if others.is_empty():
+                _refuse_names_with_numbers(frame, column)
+        if column.name == "site_sequence":
+            texts = frame.with_columns(pl.col(column.name).cast(pl.String))
+            _refuse_record_numbers(texts, column, patients.clear())
         if column.kind == "term" and column.name not in _CODE_COLUMNS and frame[column.name].n_unique() > _MOST_TERMS:
             raise ReleaseRefused(
                 f"the table {table.name} has more than {_MOST_TERMS} different texts in the column {column.name}, "
@@ -92,19 +119,22 @@ def refuse_numbers_and_texts(frame: pl.DataFrame, table: Table, patients: pl.Ser
             )
 
 
-def refuse_cut_hashes(frame: pl.DataFrame, mode: Mode, is_attested: bool) -> None:
-    """Patients' pseudonyms that look like a bare hash cut short: no machine can tell them from random ones.
+def refuse_unattested(frame: pl.DataFrame, mode: Mode, is_attested: bool) -> None:
+    """Patients' pseudonyms that look like a bare hash, cut short or written in other letters, or like record numbers
+    behind a letter: no machine can tell them from random ones.
 
-    One among pseudonyms of another form is refused at once. Where most look so, the manifest must say that they were
-    made at random; a synthetic release is of nobody.
+    One hash among pseudonyms of another form is refused at once. Else the manifest must say that they were made at
+    random; a synthetic release is of nobody.
 
     Raises:
         ReleaseRefused: with file, column and line, or the column alone.
     """
     values = frame["patient_id"].drop_nulls().unique()
-    cut = values.filter(
-        values.str.contains(_CUT_HASH) & values.str.contains("(?i)[a-f]") & ~values.str.contains(_UUID4)
-    )
+    if not is_attested and mode != "synthetic":
+        _refuse_numbers_behind_letters(frame, values)
+    is_hexadecimal = values.str.contains(_CUT_HASH) & values.str.contains("(?i)[a-f]")
+    is_hash = (is_hexadecimal & ~values.str.contains(_UUID4)) | _is_written_hash(values)
+    cut = values.filter(is_hash)
     if not len(cut):
         return
     if len(cut) <= _MOSTLY * len(values):
@@ -119,6 +149,42 @@ def refuse_cut_hashes(frame: pl.DataFrame, mode: Mode, is_attested: bool) -> Non
             f"the patient_id of patients looks like hashes cut short, from which identifiers can be found again; "
             f'if it was made at random, say so in {MANIFEST}: pseudonyms = "random"'
         )
+
+
+def _is_written_hash(values: pl.Series) -> pl.Series:
+    """Whether each is as long as an MD5, SHA-1 or SHA-256 sum in base 32 or 64, where most are and begin unlike."""
+    is_written = values.str.contains(_WRITTEN_HASH) & values.str.contains(r"\d") & values.str.contains(r"\p{L}")
+    begun = values.filter(is_written).str.head(4).n_unique()
+    return is_written & (begun > _MOSTLY * len(values) and len(values) >= _FEW)
+
+
+def _refuse_numbers_behind_letters(frame: pl.DataFrame, values: pl.Series) -> None:
+    """`M4821337` may be a record number; numbers that run on are none."""
+    numbers = values.str.extract(_NUMBER_BEHIND_LETTERS).drop_nulls().cast(pl.Float64).sort()
+    if len(numbers) <= _MOSTLY * len(values) or _runs_on(numbers):
+        return
+    is_such = pl.col("patient_id").str.contains(_NUMBER_BEHIND_LETTERS)
+    raise ReleaseRefused(
+        f"{_first(frame, FILE, is_such)}, line {_first(frame, LINE, is_such)}, column patient_id: a long number behind "
+        f"letters, which may be a record number; if the pseudonyms were made at random, say so in {MANIFEST}: "
+        f'pseudonyms = "random"'
+    )
+
+
+def _refuse_names_with_numbers(frame: pl.DataFrame, column: Column) -> None:
+    """Columns in which most pseudonyms are a word and a short number, or initials and a year, hardly two of them alike.
+
+    A word that stands before every number (`operator7`) names nobody.
+    """
+    values = frame[column.name].drop_nulls().unique()
+    for form in (_WORD_AND_NUMBER, _INITIALS_AND_YEAR):
+        words = plain(values).str.extract(form)
+        if words.count() >= _FEW and min(words.count(), words.drop_nulls().n_unique()) > _MOSTLY * len(values):
+            is_such = pl.col(column.name).is_in(values.filter(words.is_not_null()).implode())
+            file, line = _first(frame, FILE, is_such), _first(frame, LINE, is_such)
+            raise ReleaseRefused(
+                f"{file}, line {line}, column {column.name}: a name or initials with a number; {_MEND}"
+            )
 
 
 def _refuse_short_hashes(file: FileTable) -> None:
@@ -152,15 +218,18 @@ def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
         )
 
 
-def _refuse_text(frame: pl.DataFrame, column: Column, file: str, patients: pl.Series) -> None:
-    values, kind = _values_to_scan(frame[column.name], column, patients), _scanned_as(column)
+def _refuse_text(frame: pl.DataFrame, column: Column, file: str, known: pl.Series) -> None:
+    values, kind = _values_to_scan(frame[column.name], column, known), _scanned_as(column)
     find = first_find(values, scanners_for(kind))
     if find:
         _refuse_values(frame, column, file, values[find[0] : find[0] + 1], f"{find[1]}; {_MEND}")
-    if column.class_words is not None:
+    if kind == "code":
+        _refuse_values(frame, column, file, values.filter(is_no_code(values, column.class_words)), _NO_CODE)
+    elif column.kind == "term":
         _refuse_values(frame, column, file, values.filter(is_strange(values, column.class_words)), _STRANGE)
-    if kind == "pseudonym":
-        _refuse_values(frame, column, file, values.filter(may_be_name(values)), _LETTERS_ALONE)
+    elif column.kind == "identifier":
+        is_named = may_be_place(values) if kind == "site" else may_be_name(values)
+        _refuse_values(frame, column, file, values.filter(is_named), _LETTERS_ALONE)
 
 
 def _refuse_values(frame: pl.DataFrame, column: Column, file: str, values: pl.Series, sentence: str) -> None:
@@ -176,14 +245,14 @@ def _scanned_as(column: Column) -> str:
     return "code" if column.name in _CODE_COLUMNS else "text"
 
 
-def _values_to_scan(texts: pl.Series, column: Column, patients: pl.Series) -> pl.Series:
-    """Distinct texts that are not known to be harmless: words of the contract, plain numbers, pseudonyms seen."""
+def _values_to_scan(texts: pl.Series, column: Column, known: pl.Series) -> pl.Series:
+    """Distinct texts that are not known to be harmless: words of the contract, plain numbers, what was seen before."""
     values = texts.unique(maintain_order=True).drop_nulls()
     if column.words:
         return values.filter(~values.is_in(column.words))
     if column.kind in ("whole", "number"):
         return values.filter(values.cast(pl.Float64, strict=False).is_null())
-    return values.filter(~values.is_in(patients.implode())) if column.name == "patient_id" else values
+    return values.filter(~values.is_in(known.implode())) if len(known) else values
 
 
 def _refuse_record_numbers(frame: pl.DataFrame, column: Column, others: pl.Series) -> None:
@@ -193,13 +262,16 @@ def _refuse_record_numbers(frame: pl.DataFrame, column: Column, others: pl.Serie
     numbers = values.to_frame().filter(is_long).select(field.cast(pl.Float64)).to_series().sort()
     if numbers.is_empty():
         return
-    is_dense = len(numbers) > 1 and numbers[-1] - numbers[0] < _DENSE * len(numbers)
-    is_running = is_dense and len(numbers) > _MOSTLY * len(values)
-    if is_running:
+    if _runs_on(numbers) and len(numbers) > _MOSTLY * len(values):
         return
     file, line = _first(frame, FILE, is_long), _first(frame, LINE, is_long)
     if line:
         raise ReleaseRefused(f"{file}, line {line}, column {column.name}: {LONG_NUMBER.kind}; {_MEND}")
+
+
+def _runs_on(numbers: pl.Series) -> bool:
+    """Whether sorted numbers number something, and are not picked from far apart."""
+    return len(numbers) > 1 and numbers[-1] - numbers[0] < _DENSE * len(numbers)
 
 
 def _refuse_written_dates(frame: pl.DataFrame, column: Column, file: str) -> None:

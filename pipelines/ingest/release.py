@@ -137,26 +137,26 @@ class _Read:
     refused: pl.DataFrame
 
 
-def _read(source: Source, manifest: Manifest, table: Table, patients: pl.Series) -> _Read:
+def _read(source: Source, manifest: Manifest, table: Table, known: dict[str, pl.Series]) -> _Read:
     """Read one table file by file, past everything that can refuse the release.
 
-    `patients` are the pseudonyms that the guard already knows.
+    `known` are values that the guard need not look at again: pseudonyms of patients, codes of the code lists.
     """
     files, parts, refused = [], [], []
     for given in source.tables(table.name):
         file = in_seconds(given) if table.name == "assessments" else given
         guard.refuse_columns(file.columns, file.file, manifest.deidentification)
         require_columns(table, file.columns, file.file)
-        guard.refuse_identifiers(file, table, patients)
+        guard.refuse_identifiers(file, table, known)
         files.append(file.file)
         parts.append(typed(file, table))
         refused.append(refused_places(file, table.name))
     named = pl.Enum(list(dict.fromkeys(files)))
     placed = [part.with_columns(pl.lit(file, dtype=named).alias(FILE)) for part, file in zip(parts, files, strict=True)]
     frame = pl.concat(placed, how="diagonal").with_row_index(ROW)
-    guard.refuse_numbers_and_texts(frame, table, patients)
+    guard.refuse_numbers_and_texts(frame, table, known["patient_id"])
     if table.name == "patients":
-        guard.refuse_cut_hashes(frame, manifest.deidentification, manifest.pseudonyms == "random")
+        guard.refuse_unattested(frame, manifest.deidentification, manifest.pseudonyms == "random")
     return _Read(frame, pl.concat(refused))
 
 
@@ -178,10 +178,11 @@ def _judged_in_order(folder: Path, protocol: Protocol) -> tuple[Manifest, Source
     manifest = load_manifest(folder)
     tables = contract(protocol)
     codes = tiers_of_codes(effective_codes(folder, manifest, protocol))
+    listed_codes = {name: codes[name].unique() for name in ("code", "code_system")}
     source = open_source(folder, manifest, protocol)
 
     def read(name: str, patients: pl.Series) -> _Read:
-        return _read(source, manifest, tables[name], patients)
+        return _read(source, manifest, tables[name], {"patient_id": patients, **listed_codes})
 
     def judged(name: str, read: _Read, seen: pl.LazyFrame) -> Judged:
         rules = row_rules(tables[name], protocol)

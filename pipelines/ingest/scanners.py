@@ -8,6 +8,8 @@ Presidio and scrubadub were looked at first: both read text by text in Python th
 fetched (minutes for a million values, seconds to start), which a table of codes neither needs nor can afford.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -53,7 +55,8 @@ EVERYWHERE = (
     ),
     Scanner(
         "a web address",
-        r"(?i)(?:https?|s?ftps?)\s?:|\bwww\d?\.|\b[a-z0-9-]+\.(?:com|org|net|edu|gov|health|info|biz)\b",
+        r"(?i)(?:https?|s?ftps?)\s?:|\bwww\d?\.|\b[a-z0-9-]+\.(?:com|org|net|edu|gov|health|info|biz)\b"
+        r"|\b[a-z][a-z0-9-]+\.(?:ch|cn|de|dk|es|eu|fi|fr|internal|intranet|io|jp|lan|local|ly|nl|pl|se|uk)(?:$|[^.a-z0-9])",
     ),
     Scanner("a social security number", _B + r"\d{3}[- ./_]\d{2}[- ./_]\d{4}" + _E),
     Scanner("an internet address", _B + r"(?:\d{1,3}\.){3}\d{1,3}" + _E),
@@ -69,6 +72,9 @@ EVERYWHERE = (
     Scanner("a date", r"(?i)" + _B + _MONTH + r"[-/., ]*" + _YEAR + _E),
     Scanner("a date", _B + _YEAR + r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:$|[^0-9])"),
     Scanner("a date", r"\d{4}年\d{1,2}月"),
+    Scanner(
+        "a date", r"(?i)" + _B + rf"\d{{1,2}}[-/. ]\s?(?:i{{1,3}}|i?[vx]|vi{{1,3}}|xi{{1,2}})[-/. ]\s?{_YEAR}" + _E
+    ),
     Scanner("a telephone number", _B + r"(?:\+?1[-. ]?)?\(?[2-9]\d{2}\)?\s?[-. /]\s?\d{3}\s?[-. ]\s?\d{4}(?:$|[^0-9])"),
     Scanner("a telephone number", r"(?:^|[^0-9A-Za-z])(?:\+|00)[1-9][0-9 ().-]{7,18}[0-9]"),
     Scanner(
@@ -130,8 +136,13 @@ _PERSONAL = (
 _IBAN = (
     r"(?:at|ch|cz|dk|es|fi|fr|gb|gr|hu|ie|it|lt|lu|lv|nl|no|pl|pt|ro|se|si|sk|tr)\d{2}[0-9a-z]{10,30}|de\d{20}|be\d{14}"
 )
+_BEFORE_A_HASH = r"(?:0x|[a-z]{1,6}[-_:.]?)?"
+_DASHED_HASH = r"(?:[0-9a-f]{4,8}-){4,}[0-9a-f]{4,8}"  # 8-4-4-4-12 of a UUID ends longer
 IN_PSEUDONYMS = (
-    Scanner("what looks like the plain hash of an identifier", rf"(?i)^(?:{_HASH}|{_NO_UUID4})$|^(?:{_BASE64})$"),
+    Scanner(
+        "what looks like the plain hash of an identifier",
+        rf"(?i)^{_BEFORE_A_HASH}(?:{_HASH}|{_NO_UUID4}|{_DASHED_HASH})$|^(?:{_BASE64})$",
+    ),
     Scanner(
         "an identifier made from a name, a time or a machine, not at random",
         r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[1235][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$",
@@ -147,15 +158,17 @@ POSTAL_CODE, LONG_NUMBER = IN_TEXT[-2:]
 _LETTERS_ALONE = r"^[\p{L}\p{M}.,'_ -]*\p{L}{2}[\p{L}\p{M}.,'_ -]*$"  # and four of them, or one beyond ASCII
 _ROLE = r"(?:surgeon|operator|doctor|patient|subject|person|case|unit|team|group|site|center|centre|id)"
 _NUMBERED = rf"(?i)^{_ROLE}[ _.-]?[a-z]{{0,2}}$"  # surgeonA
+_WORD = r"\p{L}{4,}"
+_SEVEN = r"^(?:[A-Z]*\d)[0-9A-Z]*$"  # ICD-10-PCS: seven capitals and digits, in any order
 _TELLING = ("an e-mail address", "a social security number", "a telephone number", "an insurance number")
 _MOST_DIGITS = 4  # of a class, as in "9-12 years"
 _SHORT = r"^(?:[A-Z0-9]{1,2}|[a-z]|\d{1,3})$"
 
 
 @cache
-def class_words() -> frozenset[str]:
-    """Words that classes of insurance and education are made of, without capitals or accents."""
-    return frozenset(pl.read_csv(data_folder() / "guard" / "class_words.csv", infer_schema=False)["word"])
+def harmless_words(of: str) -> frozenset[str]:
+    """Words that name nobody, without capitals or accents: of `class` (of insurance, education), `site` or `code`."""
+    return frozenset(pl.read_csv(data_folder() / "guard" / f"{of}_words.csv", infer_schema=False)["word"])
 
 
 def is_strange(values: pl.Series, more: tuple[str, ...]) -> pl.Series:
@@ -164,7 +177,7 @@ def is_strange(values: pl.Series, more: tuple[str, ...]) -> pl.Series:
     Patterns cannot know every name and place of the world, a list of harmless words can be kept.
     """
     words = plain(values).str.extract_all(r"[\p{L}\p{M}\p{N}]+")
-    known = [*class_words(), *(word.lower() for text in more for word in text.split())]
+    known = [*harmless_words("class"), *(word.lower() for text in more for word in text.split())]
     is_known = pl.element().str.to_lowercase().is_in(known) | pl.element().str.contains(_SHORT)
     return ~words.list.eval(is_known).list.all() | (values.str.count_matches(r"\p{N}") > _MOST_DIGITS)
 
@@ -174,6 +187,25 @@ def may_be_name(pseudonyms: pl.Series) -> pl.Series:
     texts = plain(pseudonyms)
     is_long = (texts.str.count_matches(r"\p{L}") >= 4) | texts.str.contains(r"[^\x00-\x7F]")
     return is_long & texts.str.contains(_LETTERS_ALONE) & ~texts.str.contains(_NUMBERED)
+
+
+def may_be_place(sites: pl.Series) -> pl.Series:
+    """Whether each pseudonym of a site may be a name, words that number sites aside (`north`, `site_b`)."""
+    words = plain(sites).str.to_lowercase().str.extract_all(_WORD).list
+    is_harmless = words.eval(pl.element().is_in(list(harmless_words("site")))).list.all()
+    return may_be_name(sites) & ~is_harmless
+
+
+def is_no_code(codes: pl.Series, more: Iterable[str]) -> pl.Series:
+    """Whether each code, or name of a code system, holds a word: four letters on end that `more` does not name.
+
+    Seven capitals and digits may be a code of ICD-10-PCS, and the words that classes are made of name nobody.
+    """
+    texts = plain(codes)
+    words = texts.str.to_lowercase().str.extract_all(_WORD)
+    known = [*harmless_words("class"), *harmless_words("code"), *re.findall(r"[^\W\d_]+", " ".join(more).lower())]
+    is_known = words.list.eval(pl.element().is_in(known)).list.all()
+    return ~is_known & ~((texts.str.len_chars() == 7) & texts.str.contains(_SEVEN))
 
 
 @cache

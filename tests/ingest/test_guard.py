@@ -1,5 +1,6 @@
 """The de-identification guard: planted identifiers refuse the release, named by place and kind and never by value."""
 
+import base64
 import datetime
 import hashlib
 
@@ -149,3 +150,99 @@ def test_nothing_is_printed_of_a_quarantined_row(release, protocol: Protocol, va
     release.set("patients", 0, bmi="SECRETVALUE")
     inspection = check_release(release.write(), protocol)
     assert "SECRETVALUE" not in str(inspection.quarantine.to_dicts())
+
+
+# ------------------------------------------------------------------------ whole columns, and columns that seem harmless
+
+
+def of_many(release, templates, make, mode: str = "safe_harbor", **more: str):
+    """The release with forty patients whose pseudonyms are made from their numbers, and no other record."""
+    patients = [templates["patients"] | {"patient_id": make(number)} for number in range(40)]
+    release.tables |= {"patients": patients, "treatments": [], "assessments": [], "events": []}
+    release.about |= {"deidentification": mode, **more}
+    return release
+
+
+def digest(number: int) -> bytes:
+    return hashlib.sha256(f"{4_000_000 + 7919 * number}".encode()).digest()
+
+
+INITIALS = "ABCDEFGHJKLMNPRSTUVWZ"
+NAMES = ("kowalczyk", "nowakowa", "wisniewski", "lewandowska", "zielinska", "szymanska", "wozniak", "pawlowska")
+
+
+@pytest.mark.parametrize(("make", "kind"), [
+    (lambda i: INITIALS[i % 21] + INITIALS[i * 5 % 19] + str(1931 + i), "a name or initials with a number"),
+    (lambda i: NAMES[i % 8] + "abcde"[i // 8] + str(i % 10), "a name or initials with a number"),
+    (lambda i: f"M{4_000_000 + 7919 * i}", "a long number behind letters"),
+    (lambda i: base64.b32encode(digest(i)).decode().rstrip("="), "looks like hashes"),
+    (lambda i: base64.urlsafe_b64encode(digest(i)).decode().rstrip("="), "looks like hashes"),
+    (lambda i: "PT-" + hashlib.md5(str(i + 48_000).encode()).hexdigest(), "what looks like the plain hash"),
+], ids=["initials and year", "names", "record numbers", "base 32", "base 64", "hashes behind letters"])  # fmt: skip
+def test_pseudonyms_that_show_their_making_together(release, protocol: Protocol, templates, make, kind) -> None:
+    message = refusal(of_many(release, templates, make), protocol)
+    assert kind in message
+    assert make(0) not in message
+
+
+@pytest.mark.parametrize("make", [
+    lambda i: f"M{700_001 + i}", lambda i: f"AB{1901 + i}", lambda i: f"{'ABC'[i % 3]}{1901 + i}",
+    lambda i: f"subject_{i}", lambda i: f"operator{i}", lambda i: f"LSS-2020-{i:04}", lambda i: f"0{i}-0017",
+    lambda i: f"P{i:06}", lambda i: f"Registry-2020-S04-{i:04}", lambda i: f"SM-{digest(i).hex()[:16]}",
+    lambda i: f"SM-{7 * 10**15 + i * 10**9}" if i % 5 == 0 else f"SM-{digest(i).hex()[:15]}a",
+])  # fmt: skip
+def test_pseudonyms_that_only_run_on_raise_no_alarm(release, protocol: Protocol, templates, make) -> None:
+    assert check_release(of_many(release, templates, make).write(), protocol).violated.is_empty()
+
+
+@pytest.mark.parametrize("more", [{"pseudonyms": "random"}, {"mode": "synthetic"}])
+def test_numbers_behind_letters_may_stand_where_they_are_random(release, protocol, templates, more) -> None:
+    made = of_many(release, templates, lambda i: f"M{4_000_000 + 7919 * i}", **more)
+    assert check_release(made.write(), protocol).violated.is_empty()
+
+
+@pytest.mark.parametrize("number", ["2065550142", "123456789", "8234567"])
+def test_an_order_of_enrolment_is_no_place_for_a_record_number(release, protocol: Protocol, number: str) -> None:
+    release.set("patients", 0, site_sequence="1")
+    release.set("patients", 1, site_sequence=number)
+    assert refusal(release, protocol).startswith("patients.csv, line 3, column site_sequence: a long number")
+
+
+def test_numbers_of_a_parquet_file_are_looked_at_as_text(release, protocol: Protocol, tmp_path) -> None:
+    """A day of birth as a number, so many of them that they lie close together."""
+    days = pl.date_range(datetime.date(1931, 1, 1), datetime.date(1950, 1, 1), eager=True).dt.strftime("%Y%m%d")
+    frame = pl.DataFrame({"treatment_id": days.cast(pl.Int64), "patient_id": "P-01", "day": 0, "tier": "esi"})
+    frame = frame.with_columns(site_id=pl.lit("S1"))
+    frame.write_parquet(release.write() / "treatments.parquet")
+    digest = hashlib.sha256((release.folder / "treatments.parquet").read_bytes()).hexdigest()
+    release.write(treatments=f"files = ['treatments.parquet']\nrows = {frame.height}\nsha256 = ['{digest}']\n")
+    with pytest.raises(ReleaseRefused, match=r"treatments\.parquet, line 2, column treatment_id: a date"):
+        check_release(release.folder, protocol)
+
+
+@pytest.mark.parametrize(("code", "system"), [
+    ("62323", "CPT"), ("5-839.6", "OPS"), ("0QSGXZZ", "ICD10PCS"), ("W37.1", "OPCS-4.9"), ("LFFA002", "CCAM"),
+    ("62323-RT", "CPT4"), ("FUSION-1", "local"), ("esi", "local"),
+])  # fmt: skip
+def test_codes_raise_no_alarm(release, protocol: Protocol, code: str, system: str) -> None:
+    release.set("treatments", 0, code=code, code_system=system)
+    check_release(release.write(), protocol)
+
+
+@pytest.mark.parametrize("site", ["north", "North-West", "A", "site_b", "012", "unit-4"])
+def test_sites_that_are_only_numbered_raise_no_alarm(release, protocol: Protocol, site: str) -> None:
+    release.set("patients", 0, site_id=site)
+    assert check_release(release.write(), protocol).violated.is_empty()
+
+
+def test_a_code_that_a_list_of_the_release_names_is_known(release, protocol: Protocol) -> None:
+    """A number of SNOMED CT is as long as a record number, and a code of the house may be a word."""
+    for code in ("18347007", "Gutmann"):
+        release.set("treatments", 0, code=code, code_system="house")
+        assert "column code: a" in refusal(release, protocol)
+        data = f"system,code,measure\nhouse,{code},esi\n".encode()
+        (release.folder / "house.csv").write_bytes(data)
+        manifest = release.folder / "manifest.toml"
+        listed = f'[[code_lists]]\nfile = "house.csv"\nsha256 = "{hashlib.sha256(data).hexdigest()}"\n'
+        manifest.write_text(manifest.read_text() + listed)
+        assert check_release(release.folder, protocol).violated.is_empty()

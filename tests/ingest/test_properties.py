@@ -38,7 +38,7 @@ def mutate(release, changes, repeats) -> None:
 
 def _would_refuse_the_release(column: str, field: str) -> bool:
     """An age above 89, five digits that may be a postal code, letters that may be a name: the guard's business."""
-    is_pseudonym = column in ("patient_id", "treatment_id", "surgeon_id")
+    is_pseudonym = column in ("patient_id", "treatment_id", "surgeon_id", "site_id")
     return (
         (column == "age_years" and field in ("650", "801", "1e9"))
         or (column != "code" and field == "62323")

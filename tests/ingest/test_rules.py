@@ -83,7 +83,7 @@ CASES = [
     changed("patients.last_contact_day.missing", 0, last_contact_day=""),
     changed("patients.administrative_end_day.missing", 0, administrative_end_day=""),
     changed("patients.patient_id.malformed", 0, patient_id="P 01"),
-    changed("patients.site_id.malformed", 0, site_id="S" * 65),
+    changed("patients.site_id.malformed", 0, site_id="S1" * 33),
     added("patients.patient_id.duplicate_agreeing", 4),
     added("patients.patient_id.duplicate_disagreeing", 4, age_years="72"),
     # ---- treatments
