@@ -3,6 +3,8 @@
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from pydantic import ValidationError
+
 from pipelines.protocol import Protocol
 from pipelines.releases.errors import ReleaseError
 from pipelines.releases.home import Home
@@ -51,5 +53,15 @@ def release_before(home: Home, release: str, protocol: str) -> str | None:
 
 
 def protocol_of(snapshot: Warehouse) -> Protocol:
-    """The effective protocol that a snapshot was made with."""
-    return Protocol.model_validate_json(snapshot.read(DOCUMENT)["content"].item())
+    """The effective protocol that a snapshot was made with.
+
+    Raises:
+        ReleaseError: the snapshot is of a version of lss whose protocol had other keys.
+    """
+    try:
+        return Protocol.model_validate_json(snapshot.read(DOCUMENT)["content"].item())
+    except ValidationError:
+        raise ReleaseError(
+            f"the snapshot {snapshot.path} was made by another version of lss, whose protocol had other keys; "
+            "run the release again with: lss run RELEASE_DIR"
+        ) from None

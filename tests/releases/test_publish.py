@@ -12,6 +12,7 @@ import pytest
 from pipelines.releases import Home, Register, Release, ReleaseError, open_snapshot
 from pipelines.releases.home import PARTIAL, write_whole
 from pipelines.releases.publish import clean_up, publish
+from pipelines.releases.snapshot import protocol_of
 from pipelines.warehouse import Warehouse, WarehouseError, open_warehouse
 
 
@@ -42,6 +43,13 @@ def test_a_snapshot_holds_what_the_working_file_held(home: Home) -> None:
     with pytest.raises(WarehouseError):
         snapshot.run("CREATE TABLE results.mine (a INTEGER)", "writing into a snapshot")
     snapshot.close()
+
+
+def test_a_snapshot_of_another_version_says_what_to_do(tmp_path: Path) -> None:
+    with open_warehouse(tmp_path / "old.duckdb") as snapshot:
+        snapshot.write("protocol.document", pl.DataFrame({"content": ['{"name": "lss-1", "a_key_of_old": 1}']}))
+        with pytest.raises(ReleaseError, match=r"old\.duckdb was made by another version .* run the release again"):
+            protocol_of(snapshot)
 
 
 def test_the_snapshot_before_is_kept_in_the_archive(home: Home) -> None:

@@ -6,12 +6,13 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from matplotlib.font_manager import get_font
 from pypdf import PdfReader
 
 from pipelines.protocol import Protocol
-from pipelines.reports import build_report, render_html, render_pdf
+from pipelines.reports import build_report, render_html, render_pdf, style
 from pipelines.reports.content import Document, Figure, Table, exhibits
-from pipelines.reports.pdf import column_widths
+from pipelines.reports.widths import column_widths, text_width
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +162,23 @@ def test_tables_fit_the_page(document: Document, anchor: str) -> None:
     widths = column_widths(table)
     assert sum(widths) <= 176.5
     assert min(widths) > 4
+
+
+def test_figures_and_traces_have_room_on_one_line(document: Document, pdf: bytes) -> None:
+    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    table = next(e for e in exhibits(document.sections) if isinstance(e, Table) and e.anchor == "table-contrasts")
+    traces = [str(row.cells[-1]) for row in table.rows if row.kind == "body"]
+    assert len(traces) > 3
+    assert all(trace in text for trace in traces)
+
+
+def test_a_text_is_as_wide_as_another_engine_finds_it() -> None:
+    """FreeType, through matplotlib, measures what has no figures; kerning takes a little off there."""
+    words = "Cumulative incidence with death competing"
+    for cut, is_bold in (("Regular", False), ("SemiBold", True)):
+        font = get_font(str(style.FONTS / f"Inter-{cut}.otf"))
+        font.set_size(10, 7200)
+        font.set_text(words, 0.0)
+        expected = font.get_width_height()[0] / 64 / 7200 * 25.4
+        assert text_width(words, 10, is_bold) == pytest.approx(expected, rel=0.02)
+    assert text_width("0123456789", 10) == pytest.approx(10 * text_width("8", 10))
