@@ -16,8 +16,8 @@ _POINT_MM = 25.4 / 72
 _PAGE_MM = style.WIDE_MM
 _NEARLY_FULL = 0.8
 _UNKNOWN_EM = 0.8  # a letter that the font lacks is set in another
-_WORDS_MM = 50.0  # a first column of words is no wider while it can wrap
-_OTHER_WORDS_MM = 44.0
+_WORDS_MM = 64.0  # a first column of words is no wider while it can wrap
+_OTHER_WORDS_MM = 56.0
 
 
 def type_size(table: Table) -> float:
