@@ -41,6 +41,7 @@ _WRITTEN_HASH = (
 _NUMBER_BEHIND_LETTERS = r"^\p{L}{1,6}[-_ .]?([1-9]\d{5,})$"
 _INITIALS_AND_YEAR = r"^(\p{L}{1,4})[-_. ]?(?:19\d\d|20[0-2]\d)$"
 _WORD_AND_NUMBER = r"^(\p{L}{5,})[-_. ]?\d{1,2}$"
+_AGE = r"(?:^|[^\d.])(\d{2,}(?:\.\d+)?)(?:$|[^\d.])"
 _FEW = 5  # fewer pseudonyms show no pattern
 _UUID4 = r"(?i)^[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}$"
 _SMALL = 10_000  # numbers whose hashes are known by heart; that of a longer one is told only where it stands whole
@@ -209,8 +210,11 @@ def _hashes_of_small_numbers(length: int) -> list[str]:
 
 
 def _refuse_old_age(frame: pl.DataFrame, file: str) -> None:
-    age = pl.col("age_years").cast(pl.Float64, strict=False)
-    line = _first(frame, LINE, age.is_finite() & (age > OLDEST_AGE))
+    """An age is one however it is written: with its unit, or in digits of another script."""
+    number = frame["age_years"].cast(pl.Float64, strict=False)
+    told = plain(frame["age_years"].cast(pl.String)).str.extract(_AGE).cast(pl.Float64, strict=False)
+    is_old = (number.is_finite() & (number > OLDEST_AGE)).fill_null(False) | (told > OLDEST_AGE).fill_null(False)
+    line = _first(frame, LINE, pl.lit(is_old))
     if line:
         raise ReleaseRefused(
             f"{file}, line {line}, column age_years: an age above 89 that is not pooled; "

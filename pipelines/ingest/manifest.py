@@ -290,6 +290,7 @@ def _sentence(error: ValidationError, section: str = "") -> str:
         "string_pattern_mismatch": "must be a short name of letters, digits, point, underscore and hyphen",
     }
     said = wording.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
+    said = said.replace("Input should be", "must be")
     return f"{MANIFEST}: {f'the key {key} ' if key else ''}{said[:1].lower()}{said[1:]}"
 
 

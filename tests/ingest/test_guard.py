@@ -90,6 +90,18 @@ def test_an_age_above_89_must_be_pooled(release, protocol: Protocol) -> None:
     )
 
 
+@pytest.mark.parametrize("age", ["９３", "٩٣", "93.0", "93 years", "93y", "approx. 101", "91+", "1２0", "1e2"])
+def test_an_age_above_89_is_found_however_it_is_written(release, protocol: Protocol, age: str) -> None:
+    release.set("patients", 1, age_years=age)
+    assert refusal(release, protocol).startswith("patients.csv, line 3, column age_years: an age above 89")
+
+
+@pytest.mark.parametrize("age", ["90", "90.0", "90+", "89.6", "seventy", "71 years", "7"])
+def test_an_age_that_is_pooled_or_below_is_none(release, protocol: Protocol, age: str) -> None:
+    release.set("patients", 1, age_years=age)
+    check_release(release.write(), protocol)
+
+
 @pytest.mark.parametrize("mode", ["safe_harbor", "synthetic"])
 def test_a_quarter_of_enrolment_is_too_exact(release, protocol: Protocol, mode: str) -> None:
     release.about["deidentification"] = mode

@@ -77,16 +77,15 @@ def test_death_and_an_impossible_score(tmp_path: Path, with_pain: Protocol) -> N
     assert found.counts.filter(table_name="assessments").row(0) == ("assessments", 3, 2, 1)
 
 
-def test_rows_of_the_source_add_up(tmp_path: Path, with_pain: Protocol) -> None:
+def test_what_became_of_the_rows_of_a_source(tmp_path: Path, with_pain: Protocol) -> None:
+    """Seven procedures: one of a person outside the cohort, one that means nothing here, five that are used."""
     folder = example.as_parquet(tmp_path / "parquet")
     account = open_source(folder, load_manifest(folder), with_pain).account()
-    sums = account.group_by("source_table").agg(read=pl.col("rows_read").first(), told=pl.col("row_count").sum())
-    assert (sums["read"] == sums["told"]).all()
-    assert dict(sums.select("source_table", "read").rows())["procedure_occurrence"] == 7
-    assert (
-        account.filter(source_table="procedure_occurrence", outcome="person not in the cohort")["row_count"].item() == 1
-    )
-    assert account.filter(source_table="procedure_occurrence", outcome="no code of the study")["row_count"].item() == 1
+    told = account.filter((pl.col("source_table") == "procedure_occurrence") & (pl.col("row_count") > 0))
+    assert told["rows_read"].unique().to_list() == [7]
+    assert dict(told.select("outcome", "row_count").rows()) == {
+        "used": 5, "person not in the cohort": 1, "no code of the study": 1,
+    }  # fmt: skip
 
 
 def test_files_and_duckdb_give_the_same_tables(tmp_path: Path, with_pain: Protocol) -> None:
