@@ -31,7 +31,7 @@ RECEIPT_FILE = "receipt.json"
 SIGNATURE_FILE = "receipt.sig"
 ARCHIVE = "archive"
 SIGNING_KEY = "LSS_SIGNING_KEY"
-_PAGES = (".html", ".pdf")
+_KEPT = (".html", ".pdf", ".json")  # pages, and what is kept beside them of what they printed
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Receipt:
     folder: Path
     signature: str | None
     content: bytes
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it speaks of the files that stand in its folder now, and not of those before."""
+        path = self.folder / RECEIPT_FILE
+        return path.is_file() and path.read_bytes() == self.content
 
     @property
     def is_whole(self) -> bool:
@@ -101,7 +107,7 @@ def tables_of(warehouse: Warehouse) -> dict[str, dict[str, Any]]:
 
 def keep_receipt(warehouse: Warehouse, run: Mapping[str, Any]) -> str:
     """Write the receipt into the working file, from where it is published; returns its digest."""
-    text, digest = _canonical(run), digest_of(run)
+    text, digest = canonical(run), digest_of(run)
     warehouse.write(RECEIPT, pl.DataFrame({"digest": [digest], "content": [text]}))
     return digest
 
@@ -123,7 +129,7 @@ def write_receipt(home: Home, release: str, protocol: str) -> Path | None:
         row = snapshot.read(RECEIPT).row(0, named=True)
     folder = home.report_folder(release, protocol)
     path = folder / RECEIPT_FILE
-    document = {"digest": row["digest"], "files": _page_hashes(folder), "run": json.loads(row["content"])}
+    document = {"digest": row["digest"], "files": _hashes_of_files(folder), "run": json.loads(row["content"])}
     content = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode()
     signature = _sign(content)
     _archive(path, content)
@@ -176,7 +182,7 @@ def receipts(home: Home) -> Iterator[Receipt]:
 
 def digest_of(run: Mapping[str, Any]) -> str:
     """SHA-256 of a run's receipt, whatever the order of its keys."""
-    return hashlib.sha256(_canonical(run).encode()).hexdigest()
+    return hashlib.sha256(canonical(run).encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:
@@ -185,7 +191,8 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _canonical(run: Mapping[str, Any]) -> str:
+def canonical(run: Mapping[str, Any]) -> str:
+    """The run's part of a receipt as text, the same whatever the order of its keys: what the digest is taken of."""
     return json.dumps(run, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -216,12 +223,12 @@ def _stage(table: str) -> str:
     return table.partition(".")[0]
 
 
-def _page_hashes(folder: Path) -> dict[str, str]:
-    pages = [path for path in sorted(folder.rglob("*")) if path.suffix in _PAGES and PARTIAL not in path.name]
+def _hashes_of_files(folder: Path) -> dict[str, str]:
+    kept = [path for path in sorted(folder.rglob("*")) if path.suffix in _KEPT and PARTIAL not in path.name]
     return {
         path.relative_to(folder).as_posix(): file_hash(path)
-        for path in pages
-        if ARCHIVE not in path.relative_to(folder).parts
+        for path in kept
+        if ARCHIVE not in path.relative_to(folder).parts and path.name != RECEIPT_FILE
     }
 
 

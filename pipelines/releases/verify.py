@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.releases.errors import ReleaseError
 from pipelines.releases.home import Home
@@ -18,13 +18,14 @@ from pipelines.releases.receipt import (
     RECEIPT_FILE,
     SIGNING_KEY,
     Receipt,
+    canonical,
     file_hash,
     private_key,
     read_receipt,
     receipts,
     tables_of,
 )
-from pipelines.warehouse import WarehouseError, open_warehouse
+from pipelines.warehouse import SCHEMAS, Warehouse, WarehouseError, open_warehouse
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -55,7 +56,8 @@ def verify(home: Home, report: Path, public_key: Path | None = None) -> list[Fin
     receipt, page = _receipt_of(home, report)
     if receipt is None:
         return [page]
-    return [page, _receipt_itself(receipt), _snapshot(home, receipt), _signature(receipt, public_key)]
+    return [page, *_beside(receipt, report), _receipt_itself(receipt), _snapshot(home, receipt),
+            _signature(receipt, public_key)]  # fmt: skip
 
 
 def made_from(home: Home, report: Path) -> tuple[str, str]:
@@ -89,6 +91,20 @@ def _receipt_of(home: Home, report: Path) -> tuple[Receipt | None, Finding]:
     )
 
 
+def _beside(receipt: Receipt, report: Path) -> list[Finding]:
+    """Other files of the same receipt that were changed or removed, if there are any: one finding."""
+    if not receipt.is_current:
+        return []
+    others = {name: digest for name, digest in receipt.files.items() if receipt.folder / name != report.absolute()}
+    changed = [
+        name
+        for name, digest in others.items()
+        if not (receipt.folder / name).is_file() or file_hash(receipt.folder / name) != digest
+    ]
+    said = f"changed or removed since they were written: {', '.join(changed)}"
+    return [Finding("files beside it", False, said)] if changed else []
+
+
 def _receipt_itself(receipt: Receipt) -> Finding:
     if receipt.is_whole:
         return Finding("receipt", True, f"whole; digest {receipt.digest[:16]}")
@@ -99,9 +115,9 @@ def _snapshot(home: Home, receipt: Receipt) -> Finding:
     for path, is_current in _snapshots(home, receipt):
         try:
             with open_warehouse(path, read_only=True) as snapshot:
-                if not snapshot.has(RECEIPT) or snapshot.read(RECEIPT)["digest"].item() != receipt.digest:
+                if not _carries(snapshot, receipt):
                     continue
-                made, found = receipt.run["tables"], tables_of(snapshot)
+                made, found = receipt.run["tables"], tables_of(snapshot) | _strangers(snapshot)
         except WarehouseError:
             if is_current:
                 return Finding("snapshot", False, f"{path.name} cannot be opened as a DuckDB file")
@@ -112,6 +128,20 @@ def _snapshot(home: Home, receipt: Receipt) -> Finding:
             return Finding("snapshot", False, f"changed since it was published{where}: {', '.join(changed)}")
         return Finding("snapshot", True, f"unchanged{where}; {len(made)} tables")
     return Finding("snapshot", False, "no snapshot in this home carries this receipt; it was replaced or removed")
+
+
+def _carries(snapshot: Warehouse, receipt: Receipt) -> bool:
+    """Whether the snapshot holds this very receipt, and nothing beside it in the receipt's table."""
+    if not snapshot.has(RECEIPT):
+        return False
+    rows = snapshot.read(RECEIPT).rows(named=True)
+    return rows == [{"digest": receipt.digest, "content": canonical(receipt.run)}]
+
+
+def _strangers(snapshot: Warehouse) -> dict[str, dict[str, Any]]:
+    """Tables and views in schemas that no run makes; whatever they hold, they are none of a receipt's."""
+    sql = "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables ORDER BY name"
+    return {name: {} for name in snapshot.query(sql)["name"] if name.partition(".")[0] not in SCHEMAS}
 
 
 def _snapshots(home: Home, receipt: Receipt) -> Iterator[tuple[Path, bool]]:

@@ -127,6 +127,35 @@ def test_a_table_added_to_the_snapshot_is_found(home: Home, report: Path) -> Non
     assert _sound(home, report)["snapshot"] is False
 
 
+@pytest.mark.parametrize("sql", [
+    "CREATE TABLE main.slipped_in AS SELECT 1 AS one", "CREATE VIEW main.seen AS SELECT * FROM results.answer",
+    "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.slipped_in AS SELECT 1 AS one",
+    "UPDATE quality.receipt SET content = '{}'", "DELETE FROM quality.receipt", "DROP TABLE quality.receipt",
+    "INSERT INTO quality.receipt SELECT * FROM quality.receipt", "ALTER TABLE quality.receipt DROP COLUMN digest",
+])  # fmt: skip
+def test_what_is_slipped_in_beside_the_tables_of_a_run_is_found(home: Home, report: Path, sql: str) -> None:
+    with duckdb.connect(str(home.snapshot_file("spring", "ladder"))) as connection:
+        connection.execute(sql).fetchall()
+    assert _sound(home, report)["snapshot"] is False
+
+
+def test_every_file_of_a_report_is_verified_and_those_beside_it_are_named(home: Home, report: Path) -> None:
+    for name in ("report.pdf", "printed.json", "sites/one.html"):
+        write_whole(report.parent / name, b"as it was")
+    write_receipt(home, "spring", "ladder")
+    assert "files beside it" not in _sound(home, report)
+    for name in ("report.pdf", "printed.json", "sites/one.html"):
+        file = report.parent / name
+        file.write_bytes(b"changed")
+        assert _sound(home, file)["report"] is False
+        finding = next(found for found in verify(home, report) if found.subject == "files beside it")
+        assert finding.is_sound is False
+        assert finding.sentence.endswith(f": {name}")
+        file.write_bytes(b"as it was")
+    (report.parent / "printed.json").unlink()
+    assert _sound(home, report)["files beside it"] is False
+
+
 def test_a_changed_receipt_is_found(home: Home, report: Path) -> None:
     path = report.parent / "receipt.json"
     path.write_text(path.read_text().replace('"rows_read": 20', '"rows_read": 21'))
