@@ -24,6 +24,8 @@ from pipelines.ingest.sources import USED, Source, open_source
 from pipelines.ingest.tables import FIELD, FILE, LINE, RECORD_ID, ROW
 from pipelines.protocol import Protocol
 
+NO_PATIENT = "no patient is left to study: the release has none, or the row of each is kept aside"
+
 
 @dataclass(frozen=True)
 class Inspection:
@@ -59,6 +61,11 @@ class Inspection:
     def rows_quarantined(self) -> int:
         """Rows kept aside, over all tables."""
         return int(self.counts["rows_quarantined"].sum())
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether a patient was accepted, without whom there is nothing to study or to publish."""
+        return bool(self.counts.filter(table_name="patients")["rows_accepted"].sum())
 
     @property
     def has_strange_rows(self) -> bool:
@@ -98,12 +105,14 @@ def read_release(folder: Path, protocol: Protocol) -> Ingested:
         `quality.anonymity_groups`, `quality.input_files` and `quality.source_counts`.
 
     Raises:
-        ReleaseRefused: something is wrong with the release as a whole; one plain sentence.
+        ReleaseRefused: something is wrong with the release as a whole, or no patient is left; one plain sentence.
     """
     from pipelines.ingest.shape import hold_shape  # pandera's import would slow `lss check`
 
     manifest, source, codes, judged = _judged(Path(folder), protocol)
     inspection = _inspection(Path(folder), manifest, source, codes, judged, protocol)
+    if not inspection.has_patients:
+        raise ReleaseRefused(f"{NO_PATIENT}; lss check names the rules and lines to mend")
     raw = {
         f"raw.{name}": hold_shape(
             accepted.select(*table.column_names, _record_id(accepted.columns).alias(RECORD_ID)), table

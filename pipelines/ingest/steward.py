@@ -14,7 +14,7 @@ import polars as pl
 from pipelines.ingest import anonymity
 from pipelines.ingest.contract import joined
 from pipelines.ingest.manifest import PLAIN_NAME
-from pipelines.ingest.release import Inspection
+from pipelines.ingest.release import NO_PATIENT, Inspection
 from pipelines.ingest.scanners import identifier_in_name
 from pipelines.protocol import Protocol
 
@@ -73,7 +73,7 @@ def rules_table(inspection: Inspection) -> Listed:
 
 def remarks(inspection: Inspection, protocol: Protocol) -> list[str]:
     """What a steward should know beside rows and rules, a sentence each."""
-    said = []
+    said = [] if inspection.has_patients else [f"{NO_PATIENT[0].upper()}{NO_PATIENT[1:]}; a run refuses it."]
     for (table,), part in inspection.empty_columns.group_by("table_name", maintain_order=True):
         columns = joined(part["column"])
         what = "This column of" if part.height == 1 else "These columns of"

@@ -185,6 +185,9 @@ def test_every_field_is_mapped_or_ignored(tmp_path: Path, few: pl.DataFrame, pro
 @pytest.mark.parametrize(("name", "value", "said"), [
     ("remarks", "ok", "by its name holds free text"),
     ("colour", "call 206-555-0142", "a telephone number"),
+    ("colour", "2065550142", "a long number"),
+    ("colour", "123456789", "a long number"),
+    ("colour", "20240312", "a date"),
     ("odi_3", "ask Dr. Miller", "a name"),
     ("tier", "esi 2024-03-12", "a date"),
     ("site", "clinic@example.org", "an e-mail address"),

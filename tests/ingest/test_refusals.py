@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.ingest import ReleaseRefused, check_release, read_release
+from pipelines.ingest.steward import remarks
 from pipelines.protocol import Protocol
 
 
@@ -258,3 +259,17 @@ def test_a_header_that_may_be_a_patient_is_not_printed(release, protocol: Protoc
     release.set("events", 0, **{"P-0193": "x"})
     message = refusal(release.write(), protocol)
     assert message.startswith("events.csv has an unknown column in place 4, which is not part of the table events")
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_a_release_of_nobody_is_refused_before_it_is_published(release, protocol: Protocol, has_rows: bool) -> None:
+    """A broken column keeps every patient aside: what is published stays, and the steward still gets the list."""
+    for row in release.tables["patients"]:
+        row["age_years"] = "seventy"
+    if not has_rows:
+        release.tables |= {name: [] for name in release.tables}
+    inspection = check_release(release.write(), protocol)
+    assert inspection.rows_quarantined == sum(len(rows) for rows in release.tables.values())
+    assert remarks(inspection, protocol)[0].startswith("No patient is left to study")
+    with pytest.raises(ReleaseRefused, match="no patient is left to study: .*; lss check names the rules"):
+        read_release(release.folder, protocol)

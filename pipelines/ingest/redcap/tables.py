@@ -29,6 +29,7 @@ EVENT, INSTRUMENT, INSTANCE = "redcap_event_name", "redcap_repeat_instrument", "
 _OWN = (EVENT, INSTRUMENT, INSTANCE)
 _DATE = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?$"
 _ENROLLED = "$enrolled"
+_LONG = 1e7  # no measure is a number of eight digits, but dates, telephone and insurance numbers are
 _TICKED = {"1": "true", "0": "false", "checked": "true", "unchecked": "false", "Checked": "true", "Unchecked": "false"}
 _REFUSED_BY = "$rule"
 _FILLED_IN = {
@@ -177,7 +178,8 @@ def _refuse_identifiers(text: pl.DataFrame, file: str, mapping: Mapping) -> None
                 f"leave it out of the export and hand the release over again"
             )
         values = text[name].unique(maintain_order=True).drop_nulls()
-        values = values.filter(values.cast(pl.Float64, strict=False).is_null())
+        number = values.cast(pl.Float64, strict=False)
+        values = values.filter(number.is_null() | (number.abs() >= _LONG))
         if find := first_find(values, scanners_for("text")):
             line = text.filter(pl.col(name) == values[find[0]])[LINE][0]
             raise ReleaseRefused(
