@@ -63,7 +63,8 @@ def _left_out(weighted: Weighted, protocol: Protocol) -> Iterator[Row]:
 
 
 def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol) -> Row:
-    """Whether the arms differ in an event that neither tier can affect, at the primary horizon, weighted.
+    """Whether the arms differ in an event that neither tier can affect, weighted, at the primary horizon or the
+    end of the smaller arm's follow-up if that comes sooner.
 
     With too few such events in both arms together the check cannot tell and is `not applicable`; one arm alone may have
     none. Source: Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology 21:383.
@@ -73,7 +74,7 @@ def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol
     if control is None:
         return not_applicable(name, NEGATIVE_CONTROL, alpha, "the protocol names no negative control")
     rows = weighted.with_outcome(endpoint_rows(times, control).select("episode_id", "time_days", "status"))
-    horizon = float(protocol.primary.endpoint_horizon_days)
+    horizon = min(float(protocol.primary.endpoint_horizon_days), _followed_until(rows))
     happened = rows.filter((pl.col("status") == 1) & (pl.col("time_days") <= horizon))
     if happened.height < protocol.diagnostics.events_per_arm_minimum:
         return not_applicable(name, NEGATIVE_CONTROL, alpha, "too few negative control events to tell")
@@ -88,6 +89,14 @@ def negative_control(weighted: Weighted, times: pl.DataFrame, protocol: Protocol
     return at_least(name, NEGATIVE_CONTROL, found["p_value"][0], alpha, note)
 
 
+def _followed_until(rows: pl.DataFrame) -> float:
+    """The day until which the incidence of both arms is known; that of an arm in which nobody is left stays known."""
+    last = pl.col("time_days").max()
+    is_someone_left = (pl.col("status").filter(pl.col("time_days") == last) == 0).any()
+    ends = rows.group_by("tier").agg(last=last.cast(pl.Float64), is_someone_left=is_someone_left)
+    return min(ends.filter("is_someone_left")["last"].to_list(), default=float("inf"))
+
+
 def _sample_size(contrast: str, sizes: pl.DataFrame, limits: Diagnostics) -> Row:
     """The arm with the least to spare: its effective size against the minimum and the fraction of its patients."""
     needed = [
@@ -95,7 +104,7 @@ def _sample_size(contrast: str, sizes: pl.DataFrame, limits: Diagnostics) -> Row
         for subjects in sizes["subjects"].to_list()
     ]
     found = sizes["effective_sample_size"].to_list()
-    worst = min(range(len(found)), key=lambda arm: found[arm] / needed[arm])
+    worst = max(range(len(found)), key=lambda arm: needed[arm] / found[arm])
     return at_least(contrast, SAMPLE_SIZE, found[worst], needed[worst], f"of {sizes['group'][worst]}, overlap-weighted")
 
 

@@ -145,13 +145,14 @@ def _adjusted_times(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:
     endpoints = {contrast.name: contrast.endpoint for contrast in protocol.contrasts}
     horizon = protocol.primary.endpoint_horizon_days
     marked = rows.with_row_index("_row")
-    primary = marked.filter(
+    # the primary horizon, or the end of follow-up where that came sooner; horizons beyond it are not primary
+    within = marked.filter(pl.col("tau_days") <= horizon)
+    primary = within.filter(
         (pl.col("measure") == "difference")
         & (pl.col("cause") == "event")
         & (pl.col("weighting") == OVERLAP)
         & (pl.col("variance") == ESTIMATED)
         & (pl.col("tau_days") == pl.col("tau_days").max().over("endpoint", "contrast"))
-        & (pl.col("tau_days") <= horizon)
         & (pl.col("endpoint") == pl.col("contrast").replace_strict(endpoints, return_dtype=pl.String))
     )
     return _with_adjusted(marked, _holm_by_row(primary, protocol))

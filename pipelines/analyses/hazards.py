@@ -177,7 +177,10 @@ def _cox(question: Question, adjustment: str, protocol: Protocol) -> pl.DataFram
 
 
 def _cox_fit(question: Question, adjustment: str, protocol: Protocol) -> CoxFit:
-    """A cause-specific model; where the contrast names strata, the adjusted one has a baseline hazard in each."""
+    """A cause-specific model; where the contrast names strata, the adjusted one has a baseline hazard in each.
+
+    A stratum that is not recorded is left out, as a covariate would be.
+    """
     rows, adjusters = _adjusters(question, adjustment, protocol)
     strata = list(question.contrast.strata) if adjustment == ADJUSTED else []
     return cox_regression(
@@ -185,7 +188,7 @@ def _cox_fit(question: Question, adjustment: str, protocol: Protocol) -> CoxFit:
         "time_days",
         "is_event",
         [TREATMENT, *(name for name in adjusters if name not in strata)],
-        strata=[name for name in strata if name in rows.columns] or None,
+        strata=[name for name in strata if name in rows.columns and not rows[name].null_count()] or None,
         cluster="patient_id",
         entry="entry_days" if "entry_days" in rows.columns else None,
     )
@@ -197,7 +200,7 @@ def _adjusters(question: Question, adjustment: str, protocol: Protocol) -> tuple
 
 def _periods(question: Question, protocol: Protocol) -> Iterator[pl.DataFrame]:
     """Unadjusted ratios within the periods that the protocol's horizons cut follow-up into."""
-    cuts = [0.0, *(float(day) for day in sorted(protocol.primary.horizons_days)[:-1]), float("inf")]
+    cuts = [0.0, *(float(day) for day in protocol.primary.all_horizons_days[:-1]), float("inf")]
     for start, end in pairwise(cuts) if len(cuts) > 2 else []:
         at_risk = question.rows.filter(pl.col("time_days") > start) if start > 0 else question.rows
         rows = at_risk.with_columns(

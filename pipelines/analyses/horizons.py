@@ -25,6 +25,7 @@ from pipelines.analyses.rows import (
     smallest_arm,
     split_status,
     stacked,
+    without_numbers,
 )
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
@@ -35,6 +36,8 @@ from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Endpoint
 
 LEVEL = 0.95
+# An incidence above this is 1 but for rounding: its variance is nought, not very small.
+EVERYBODY = 1 - 1e-9
 UNADJUSTED = "unadjusted"
 PROPENSITY = "propensity weights"
 AALEN_JOHANSEN = "Aalen-Johansen, unadjusted"
@@ -49,7 +52,7 @@ def tier_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         rows = endpoint_rows(times, endpoint)
         for tau in taus(rows, protocol, endpoint):
             summed = areas(rows, tau).filter(pl.col("measure") == "mean")
-            pieces.append(_named(_blank_without_events(summed, rows), endpoint, tau))
+            pieces.append(_named(_blank_without_events(summed, rows, tau), endpoint, tau))
     return stacked(pieces)
 
 
@@ -62,7 +65,7 @@ def contrast_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     pieces = []
     for endpoint, contrast, rows, tau in _questions(times, protocol):
         compared = areas(rows, tau).filter(pl.col("measure") != "mean")
-        named = _named(_blank_without_events(compared, rows), endpoint, tau)
+        named = _named(_blank_without_events(compared, rows, tau), endpoint, tau)
         labels = {"contrast": contrast.name, "adjustment": UNADJUSTED}
         pieces.append(named.with_columns(*_literals(labels), subjects=pl.lit(rows.height)))
     for endpoint, weighted, found, tau in _weighted_questions(tables, times, protocol):
@@ -133,7 +136,7 @@ def _weighted_questions(
 def weighted_arms(weighted: Weighted, rows: pl.DataFrame, tau: float) -> pl.DataFrame:
     """Weighted incidence, time lost and event-free time at `tau`: each arm's (reference null), tier minus reference.
 
-    Causes by name; where an arm has no event of a cause, the rows that rest on it are not estimable.
+    Causes by name; where an arm has no event of a cause by then, the rows that rest on it are not estimable.
     """
     found = weighted_incidence(weighted.propensity, rows, "time_days", "status", tau, cluster="patient_id")
     tier = weighted.contrast.tier
@@ -142,7 +145,7 @@ def weighted_arms(weighted: Weighted, rows: pl.DataFrame, tau: float) -> pl.Data
         pl.col("group", "reference").cast(pl.String),
         cause=pl.col("cause").replace_strict({EVENT_FREE: "any", **CAUSES}, return_dtype=pl.String),
     )
-    return _blank_without_events(named, rows)
+    return _blank_without_events(named, rows, tau)
 
 
 def horizon_label(tau: float) -> str:
@@ -171,9 +174,8 @@ def incidence_difference(curves: pl.DataFrame, contrast: Contrast, tau: float) -
     """One row: incidence of the event at `tau` in the tier minus that in the reference, with normal limits."""
     ends = {tier: incidence_at(curves, tier, tau) for tier in (contrast.tier, contrast.reference)}
     labels = {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
-    unusable = [tier for tier, (_, error) in ends.items() if not error > 0]
-    if unusable:
-        reason = f"no event before {horizon_label(tau)} in {', '.join(unusable)}"
+    reason = _why_no_error({tier: share for tier, (share, _) in ends.items()}, tau)
+    if reason is not None:
         return pl.DataFrame([labels | {"status": NOT_ESTIMABLE, "reason": reason}])
     (estimate, error), (base, base_error) = ends[contrast.tier], ends[contrast.reference]
     difference, std_error = estimate - base, float(np.hypot(error, base_error))
@@ -190,6 +192,20 @@ def incidence_difference(curves: pl.DataFrame, contrast: Contrast, tau: float) -
     )
 
 
+def _why_no_error(shares: dict[str, float], tau: float) -> str | None:
+    """Why tiers' incidences at `tau` have no standard error: nobody had the event, or everybody; None if they have."""
+    nobody = [tier for tier, share in shares.items() if share == 0]
+    return _none_of("event", nobody, tau) or _all_of([tier for tier in shares if shares[tier] > EVERYBODY], tau)
+
+
+def _none_of(what: str, tiers: list[str], tau: float) -> str | None:
+    return f"no {what} before {horizon_label(tau)} in {', '.join(tiers)}" if tiers else None
+
+
+def _all_of(tiers: list[str], tau: float) -> str | None:
+    return f"all patients of {', '.join(tiers)} had the event before {horizon_label(tau)}" if tiers else None
+
+
 def incidence_at(curves: pl.DataFrame, tier: str, tau: float, cause: str = "event") -> tuple[float, float]:
     """Estimate and standard error of a tier's incidence at `tau`; both 0 before the first event."""
     curve = curves.filter((pl.col("tier") == tier) & (pl.col("cause") == cause) & (pl.col("time_days") <= tau))
@@ -199,27 +215,36 @@ def incidence_at(curves: pl.DataFrame, tier: str, tau: float, cause: str = "even
     return float(last["estimate"][0]), float(last["std_error"][0])
 
 
-def _blank_without_events(frame: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The frame with no number where a tier (or its reference) has no event of the cause."""
-    seen = {
-        (tier, CAUSES[status])
-        for tier, status in rows.filter(pl.col("status") > 0)
-        .select(pl.col("tier").cast(pl.String), "status")
-        .unique()
-        .iter_rows()
-    }
-    statuses, reasons = [], []
+def _blank_without_events(frame: pl.DataFrame, rows: pl.DataFrame, tau: float) -> pl.DataFrame:
+    """The frame with no number where a tier (or its reference) has no event of the cause by the horizon.
+
+    There the estimate is 0 (or the whole horizon, for time free of any event) with a standard error of 0, and a ratio
+    has no value. An event on the last day counts for the incidence; no time is lost to it. Nor has an incidence of 1 an
+    error.
+    """
+    happened = rows.filter((pl.col("status") > 0) & (pl.col("time_days") <= tau))
+    by_then, before = _causes_by_tier(happened), _causes_by_tier(happened.filter(pl.col("time_days") < tau))
+    own = frame.filter((pl.col("measure") == "incidence") & pl.col("reference").is_null())
+    certain = set(own.filter(pl.col("estimate") > EVERYBODY).select("group", "cause").iter_rows())
+    reasons = []
     for row in frame.iter_rows(named=True):
-        tiers = [tier for tier in (row["group"], row["reference"]) if tier is not None]
-        without = [tier for tier in tiers if row["cause"] != "any" and (tier, row["cause"]) not in seen]
-        blank = row["status"] == ESTIMABLE and without
-        statuses.append(NOT_ESTIMABLE if blank else row["status"])
-        reasons.append(f"no {row['cause']} in {', '.join(without)}" if blank else row["reason"])
-    marked = frame.with_columns(status=pl.Series(statuses), reason=pl.Series(reasons, dtype=pl.String))
-    numbers = ("estimate", "std_error", "ci_low", "ci_high", "p_value")
-    return marked.with_columns(
-        pl.when(pl.col("status") == ESTIMABLE).then(pl.col(name)).alias(name) for name in numbers
+        is_share = row["measure"] == "incidence"
+        pairs = [(tier, row["cause"]) for tier in (row["group"], row["reference"]) if tier is not None]
+        without = [tier for tier, cause in pairs if (tier, cause) not in (by_then if is_share else before)]
+        full = [tier for tier, cause in pairs if is_share and (tier, cause) in certain]
+        what = "event or death" if row["cause"] == "any" else row["cause"]
+        reasons.append(row["reason"] or _none_of(what, without, tau) or _all_of(full, tau))
+    marked = frame.with_columns(reason=pl.Series(reasons, dtype=pl.String))
+    told = marked.with_columns(
+        status=pl.when(pl.col("reason").is_null()).then("status").otherwise(pl.lit(NOT_ESTIMABLE))
     )
+    return without_numbers(told, pl.col("status") != ESTIMABLE)
+
+
+def _causes_by_tier(happened: pl.DataFrame) -> set[tuple[str, str]]:
+    """Which tiers have which causes among these events, and `any` of them."""
+    pairs = happened.select(pl.col("tier").cast(pl.String), "status").unique().iter_rows()
+    return {(tier, cause) for tier, status in pairs for cause in (CAUSES[status], "any")}
 
 
 def _literals(labels: dict[str, str]) -> list[pl.Expr]:

@@ -218,17 +218,17 @@ def _level(row: Row, match: LiteratureMatch, tables: Tables, protocol: Protocol)
             & (pl.col("method") == "observed mean")
         )
         return _read(found, place, "nobody was asked")
-    rows = _seen(tables, match, row["tier"], window)
+    rows = _seen(tables, match, row["tier"], window, protocol)
     if rows is None:
         return place | {"status": NOT_ESTIMABLE, "reason": "the test stops at a time limit: no mean of metres"}
     values = rows["value"] - rows["baseline"] if row["kind"] == "mean change" else rows["value"]
     return place | _mean(values.drop_nulls())
 
 
-def _seen(tables: Tables, match: LiteratureMatch, tier: str, window: str) -> pl.DataFrame | None:
+def _seen(tables: Tables, match: LiteratureMatch, tier: str, window: str, protocol: Protocol) -> pl.DataFrame | None:
     """Value and baseline of those of a tier seen at a visit; None for a walking test that its limit cuts short."""
     scores = tables["analysis.scores"].filter(pl.col("instrument") == match.outcome)
-    if scores.is_empty():
+    if protocol.instrument(str(match.outcome)).kind == "walking":
         walks = tables["analysis.walking_tests"].filter(pl.col("instrument") == match.outcome)
         if not is_fixed_time(walks):
             return None

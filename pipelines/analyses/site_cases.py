@@ -91,10 +91,9 @@ def _with_risk(
     merged, covariates = usable(rows.sort("episode_id"), protocol)
     found = _probability(merged, covariates, "outcome")
     adjustment = ADJUSTED if found is not None else BY_TIER
-    risk = merged["outcome"].cast(pl.Float64).mean() if found is None else None
     if found is None:
-        found = merged.select(pl.col("outcome").cast(pl.Float64).mean().over("tier").alias("risk")).to_series()
-        found = found.clip(1e-6, 1 - 1e-6) if risk is not None else found
+        share = pl.col("outcome").cast(pl.Float64).mean().over("tier")
+        found = merged.select(share.clip(1e-6, 1 - 1e-6)).to_series()
     weight = pl.col("weight") if "weight" in merged.columns else pl.lit(1.0)
     ordered = merged.with_columns(risk=found, weight=weight, event=pl.col("outcome").cast(pl.Float64))
     names = ["site_sequence", "enrolment_quarter", "is_enrolling_site"]

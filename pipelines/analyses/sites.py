@@ -18,7 +18,7 @@ from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
 from pipelines.analyses.site_cases import Cases, cases
 from pipelines.models._intervals import normal_quantile
 from pipelines.models.funnel import funnel_limits as limits_of_sites
-from pipelines.models.funnel import ratio_limits
+from pipelines.models.funnel import limit_names, ratio_limits
 from pipelines.models.proportions import wilson
 from pipelines.models.shrinkage import random_intercept
 from pipelines.protocol import Protocol
@@ -45,7 +45,10 @@ def funnel_limits(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Limits of each site's count, by chance alone and with the spread between sites allowed for."""
     pieces = []
     for found in cases(tables, protocol):
-        chance, spread = _limits(found, protocol.sites, None), _limits(found, protocol.sites, 1)
+        chance, spread = (
+            _limits(found, protocol.sites, with_spread=False),
+            _limits(found, protocol.sites, with_spread=True),
+        )
         z = chance["z"].to_numpy()
         pieces.append(
             spread.with_columns(
@@ -59,18 +62,18 @@ def funnel_limits(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     return stacked(pieces)
 
 
-def _limits(found: Cases, asked: Sites, with_spread: int | None) -> pl.DataFrame:
-    levels = (asked.warning_level, asked.signal_level)
+def _limits(found: Cases, asked: Sites, with_spread: bool) -> pl.DataFrame:
     share = asked.winsorised_share if with_spread else None
-    rows = limits_of_sites(found.rows, "site_id", "event", "risk", share, levels)
-    (low, high, inner_low, inner_high) = (
-        f"{side}_{level:.3f}".replace("0.", "").rstrip("0") for level in levels[::-1] for side in ("low", "high")
+    rows = limits_of_sites(found.rows, "site_id", "event", "risk", share, (asked.warning_level, asked.signal_level))
+    inner_low, inner_high = limit_names(asked.warning_level)
+    low, high = limit_names(asked.signal_level)
+    return rows.with_columns(
+        low=pl.col(low), high=pl.col(high), inner_low=pl.col(inner_low), inner_high=pl.col(inner_high)
     )
-    return rows.rename({low: "low", high: "high", inner_low: "inner_low", inner_high: "inner_high"})
 
 
 def _indicator(found: Cases, asked: Sites) -> pl.DataFrame:
-    rows = _limits(found, asked, 1)
+    rows = _limits(found, asked, with_spread=True)
     beyond = pl.when(pl.col("observed") > pl.col("high")).then(pl.lit(ABOVE))
     parts = {str(name): part for (name,), part in found.rows.group_by("site_id")}
     ends = [

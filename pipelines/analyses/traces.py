@@ -127,7 +127,7 @@ def _of_failure(table: str, row: Mapping[str, Any], contrast: Contrast) -> Origi
     if table == TIMES:
         name = "weighted_failure.weighted_incidence" if weighted else "competing_risks.restricted_time_lost"
         formula = "area under the incidence by arm, death competing" + ("; weighted by P(tier | X)" if weighted else "")
-        if not weighted and row["cause"] is None:
+        if not weighted and row["cause"] == "any":
             name, formula = "survival.restricted_mean", "area under event-free survival by arm"
         return Origin(_TIME_TO_EVENT, terms, f"pipelines.models.{name}", formula, CENSORING)
     return _of_hazard(row, terms, weighted)
@@ -181,7 +181,7 @@ def _of_e_value(row: Mapping[str, Any], contrast: Contrast, protocol: Protocol, 
     if row["window"] is None:
         of = e_values_of(tables["results.hazard_ratios"], contrast).row(0, named=True)
         below = _of_failure(HAZARDS, of, contrast)
-        bound += "; RR of the hazard ratio, by its square root where the event is common"
+        bound += "; RR = HR, or (1 - 0.5^sqrt(HR)) / (1 - 0.5^sqrt(1/HR)) where the event is common"
     else:
         primary = tables["results.contrasts"].filter(_same_question(row), pl.col("is_primary"))
         of = primary.row(0, named=True)

@@ -60,7 +60,7 @@ def _of_scores(scores: pl.DataFrame, instrument: str, protocol: Protocol) -> pl.
             expected=pl.len(),
             subjects=pl.col("value").count(),
             estimate=pl.col("value").mean(),
-            sd=pl.col("value").std(),
+            sd=_spread(pl.col("value")),
         )
         if values["subjects"].sum():
             pieces.append(_with_t_limits(values).with_columns(window=pl.lit(window), method=pl.lit("observed mean")))
@@ -91,6 +91,11 @@ def _labelled(pieces: list[pl.DataFrame], instrument: str) -> pl.DataFrame:
     return frame if frame.is_empty() else frame.with_columns(outcome=pl.lit(instrument))
 
 
+def _spread(values: pl.Expr) -> pl.Expr:
+    """The standard deviation; none where all values are alike, which rounding may hide."""
+    return pl.when(values.min() < values.max()).then(values.std())
+
+
 def _with_t_limits(values: pl.DataFrame) -> pl.DataFrame:
     """Limits of a mean by the t distribution; a tier with fewer than two values, or no spread, has none."""
     n = values["subjects"].to_numpy()
@@ -113,7 +118,7 @@ def _geometric_mean(group: pl.DataFrame, shortest: float) -> pl.DataFrame:
         expected=pl.len(),
         subjects=pl.col("distance_m").count(),
         estimate=pl.col("distance_m").clip(lower_bound=shortest).log().mean(),
-        sd=pl.col("distance_m").clip(lower_bound=shortest).log().std(),
+        sd=_spread(pl.col("distance_m").clip(lower_bound=shortest).log()),
     )
     limits = _with_t_limits(logs)
     return limits.with_columns(
@@ -172,7 +177,7 @@ def _with_status(frame: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(
             status=pl.when(has_limits).then(pl.lit(ESTIMABLE)).otherwise(pl.lit(NOT_ESTIMABLE)),
-            reason=pl.when(~has_limits).then(pl.lit("too few values for limits")),
+            reason=pl.when(~has_limits).then(pl.lit("too few values, or no spread, for limits")),
         )
         .sort("tier")
         .with_columns(pl.col("tier").cast(pl.String))

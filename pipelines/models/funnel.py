@@ -183,10 +183,16 @@ def funnel_limits(
     limits = {}
     for level in levels:
         ends = [limits_of(distribution, level) for distribution in distributions]
-        suffix = f"{level:.3f}"[2:].rstrip("0")
-        limits[f"low_{suffix}"], limits[f"high_{suffix}"] = zip(*ends, strict=True)
+        low, high = limit_names(level)
+        limits[low], limits[high] = zip(*ends, strict=True)
     squared = pl.Series("tau_squared", [s.tau_squared if s else None for s in spreads], dtype=pl.Float64)
     return known.with_columns(squared, **{name: pl.Series(values) for name, values in limits.items()})
+
+
+def limit_names(level: float) -> tuple[str, str]:
+    """The columns of `funnel_limits` that hold the least and largest count within a level: `low_998`, `high_998`."""
+    digits = f"{level:.12f}".rstrip("0").removeprefix("0.")
+    return f"low_{digits}", f"high_{digits}"
 
 
 def _others(sites: pl.DataFrame, winsorise: float | None) -> tuple[list[Overdispersion | None], list[float]]:

@@ -67,6 +67,12 @@ def test_a_mean_has_t_limits_and_says_how_many_were_expected(protocol: Protocol)
     assert row["ci_high"] == pytest.approx(4 + 4.30265 * 2 / math.sqrt(3), rel=1e-5)
 
 
+def test_values_all_alike_have_a_number_of_patients_and_no_limits(protocol: Protocol) -> None:
+    row = _trajectory(protocol, "observed mean", _scores([0.1] * 12), _walks([100.0, 200.0], [False, False]))
+    assert (row["subjects"], row["estimate"], row["ci_low"]) == (12, None, None)
+    assert (row["status"], row["reason"]) == ("not estimable", "too few values, or no spread, for limits")
+
+
 def test_the_dead_are_not_expected(protocol: Protocol) -> None:
     scores = _scores([2.0, 4.0, None]).with_columns(is_alive=pl.Series([True, True, False]))
     assert _trajectory(protocol, "observed mean", scores, _walks([], []))["expected"] == 2

@@ -151,3 +151,19 @@ def test_a_contrast_without_events_is_shown_as_such_everywhere(
     differences = results["contrasts"].filter(pl.col("outcome") == "laminectomy_or_fusion")
     assert differences.height > 0
     assert "estimable" not in set(differences["status"])
+
+
+def test_a_negative_control_is_read_where_both_arms_are_still_followed(
+    tables: Mapping[str, pl.DataFrame], protocol: Protocol
+) -> None:
+    """Nobody is followed for 5,000 days; the check then speaks of the follow-up there is."""
+    asked = protocol.with_overrides({"primary.endpoint_horizon_days": 5000})
+    known = dict(tables)
+    known["results.balance"] = ANALYSES["balance"].run(known, asked)
+    found = ANALYSES["diagnostics"].run(known, asked).filter(check="negative control", contrast="esi_vs_conservative")
+    arms = tables["analysis.time_to_event"].filter(
+        (pl.col("endpoint") == "negative_control") & pl.col("tier").is_in(["esi", "conservative"])
+    )
+    last = arms.group_by("tier").agg(pl.col("time_days").max())["time_days"].min()
+    assert found["verdict"].item() in ("passed", "failed")
+    assert found["note"].item().endswith(f" at {last} days")

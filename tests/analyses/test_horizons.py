@@ -1,11 +1,13 @@
 """Incidence and time lost at a horizon, on arms small enough to work out on paper."""
 
 import math
+from collections.abc import Mapping
 
 import polars as pl
 import pytest
 
-from pipelines.analyses.horizons import areas, incidence_difference, taus
+from pipelines.analyses import ANALYSES
+from pipelines.analyses.horizons import areas, contrast_times, incidence_difference, taus, tier_times
 from pipelines.analyses.incidence import incidence_curves
 from pipelines.protocol import Protocol
 
@@ -78,3 +80,47 @@ def test_a_contrast_without_any_event_is_not_estimable(protocol: Protocol) -> No
     contrast = next(c for c in protocol.contrasts if c.name == "mild_vs_esi")
     row = incidence_difference(incidence_curves(quiet, protocol), contrast, 50).row(0, named=True)
     assert (row["status"], row["reason"]) == ("not estimable", "no event before 50 days in mild, esi")
+
+
+def test_an_arm_whose_patients_all_had_the_event_says_so(protocol: Protocol) -> None:
+    contrast = next(c for c in protocol.contrasts if c.name == "mild_vs_esi")
+    rows = pl.concat([_arm("esi", [10, 100], [1, 0]), _arm("mild", [20, 30, 40], [1, 1, 1])])
+    curves = incidence_curves(rows.with_columns(pl.col("tier").cast(pl.Enum(["esi", "mild"]))), protocol)
+    row = incidence_difference(curves, contrast, 50).row(0, named=True)
+    assert (row["status"], row["reason"]) == ("not estimable", "all patients of mild had the event before 50 days")
+
+
+def test_where_events_come_after_the_horizon_no_time_is_lost_and_no_ratio_is_silent(
+    tables: Mapping[str, pl.DataFrame], protocol: Protocol
+) -> None:
+    """MILD's events come on days 50 and 80: by day 50 nobody has lost time, so neither it nor a ratio has an error."""
+    rows = pl.concat([_arm("esi", [10, 100, 100, 100], [1, 0, 0, 0]), _arm("mild", [50, 80, 100, 100], [1, 1, 0, 0])])
+    known = {
+        "analysis.time_to_event": rows.with_columns(endpoint=pl.lit("laminectomy_or_fusion")),
+        "analysis.subjects": tables["analysis.subjects"].clear(),
+    }
+    early = protocol.with_overrides({"primary.horizons_days": [], "primary.endpoint_horizon_days": 50})
+    own = tier_times(known, early).filter(cause="event")
+    assert dict(own.select("tier", "estimate").iter_rows()) == {"esi": pytest.approx(10.0), "mild": None}
+    compared = contrast_times(known, early).filter(pl.col("cause").is_in(["event", "any"]))
+    assert set(compared["measure"]) == {"difference", "ratio"}
+    assert set(compared["status"]) == {"not estimable"}
+    reasons = {(row["measure"], row["cause"]): row["reason"] for row in compared.iter_rows(named=True)}
+    assert reasons == {
+        ("difference", "event"): "no event before 50 days in mild",
+        ("ratio", "event"): "an area is zero",
+        ("difference", "any"): "no event or death before 50 days in mild",
+        ("ratio", "any"): "no event or death before 50 days in mild",
+    }
+    assert compared["estimate"].null_count() == compared.height
+
+
+def test_a_horizon_beyond_the_primary_one_takes_nothing_from_it(
+    tables: Mapping[str, pl.DataFrame], protocol: Protocol
+) -> None:
+    asked = protocol.with_overrides({"primary.horizons_days": [365, 730], "primary.endpoint_horizon_days": 365})
+    known = dict(tables) | {"results.diagnostics": ANALYSES["diagnostics"].table.empty}
+    times = ANALYSES["restricted_times"].run(known, asked)
+    primary = times.drop_nulls("p_adjusted")
+    assert set(primary["tau_days"]) == {365.0}
+    assert set(primary["contrast"]) == {contrast.name for contrast in asked.contrasts}

@@ -150,3 +150,10 @@ def test_primary_row_leads_to_its_protocol_key_formula_and_function(rows: pl.Dat
     assert "P(tier | X)" in trace["formula"]
     assert trace["covariates"].startswith("age_years, sex")
     assert trace["input_table"] == "analysis.scores"
+
+
+def test_event_free_time_is_traced_to_the_restricted_mean(results: Results, traces: pl.DataFrame) -> None:
+    own = results["restricted_times"].filter(cause="any", adjustment="unadjusted").drop_nulls("trace")
+    found = traces.filter(pl.col("trace").is_in(own["trace"].implode()))
+    assert found.height == own.height > 0
+    assert set(found["function"]) == {"pipelines.models.survival.restricted_mean"}

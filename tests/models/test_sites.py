@@ -44,6 +44,12 @@ def test_exact_limits_match_r(patients: pl.DataFrame, printed: dict) -> None:
         assert [row["observed"], row["expected"], row["variance"]] == pytest.approx([expected[c] for c in "oev"])
 
 
+def test_levels_that_differ_in_the_fourth_decimal_have_limits_of_their_own(patients: pl.DataFrame) -> None:
+    rows = funnel.funnel_limits(patients, "site", "y", "p", levels=(0.9, 0.999, 0.9995))
+    assert [funnel.limit_names(level)[0] for level in (0.9, 0.999, 0.9995)] == ["low_9", "low_999", "low_9995"]
+    assert ((rows["high_9995"] >= rows["high_999"]) & (rows["high_999"] > rows["high_9"])).all()
+
+
 def test_additive_over_dispersion_matches_r(patients: pl.DataFrame, printed: dict) -> None:
     rows = funnel.funnel_limits(patients, "site", "y", "p")
     z, error = rows["z"].to_numpy(), 1 / np.sqrt(rows["variance"].to_numpy())
