@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from pipelines.analyses.multiplicity import holm
-from pipelines.analyses.rows import arms, comparable_contrasts, due, horizons, in_ladder_order, withhold
+from pipelines.analyses.rows import arms, comparable_contrasts, due, in_ladder_order, withhold
 from pipelines.protocol import Protocol
 
 
@@ -19,8 +19,8 @@ def test_harm_serves_every_contrast_and_a_descriptive_endpoint_none(protocol: Pr
 
 
 def test_an_endpoint_with_its_own_window_is_summed_up_at_its_end(protocol: Protocol) -> None:
-    assert horizons(protocol, protocol.endpoint("harm_90_days")) == [90]
-    assert horizons(protocol, protocol.endpoint("opioid_start")) == [365, 730]
+    assert protocol.horizons(protocol.endpoint("harm_90_days")) == (90,)
+    assert protocol.horizons(protocol.endpoint("opioid_start")) == (365, 730)
 
 
 def test_the_arms_of_a_contrast_put_the_reference_first(protocol: Protocol) -> None:
