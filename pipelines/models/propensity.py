@@ -25,7 +25,7 @@ from pipelines.models._arms import (
     pair_ratios,
     too_few_clusters,
 )
-from pipelines.models._balance import kolmogorov_smirnov, moments
+from pipelines.models._balance import balance, unmodelled_terms
 from pipelines.models._design import design_matrix
 from pipelines.models._frames import (
     Floats,
@@ -39,6 +39,19 @@ from pipelines.models._frames import (
 )
 from pipelines.models._linear import aliased_columns, cluster_sums
 from pipelines.models._multinomial import MultinomialFit, fit_multinomial
+
+__all__ = [
+    "Propensity",
+    "Trimming",
+    "balance",
+    "effects",
+    "preference_overlap",
+    "preference_scores",
+    "trim",
+    "unmodelled_terms",
+    "weighted_means",
+    "weights",
+]
 
 ESTIMANDS = ("ate", "att", "overlap")
 
@@ -248,57 +261,6 @@ def weighted_means(
     }
 
 
-def balance(frame: pl.DataFrame, treatment: str, covariates: Sequence[str], weights: str | None = None) -> pl.DataFrame:
-    """Balance of covariates between each pair of arms.
-
-    Covariates are expanded as in the models (terms such as `I(age**2)` and `age:sex` are allowed). Result: a row a pair
-    and term: pair ("group vs reference"), group, reference, covariate, smd (difference of weighted means over the
-    pair's unweighted pooled standard deviation), variance_ratio (weighted; null for 0/1 columns), ks (distance of the
-    weighted distribution functions). What has no value (no spread in either arm, an arm without rows) is null.
-    Sources: Austin & Stuart 2015, Stat Med 34:3661; Austin 2009, Stat Med 28:3083.
-    """
-    arms = arms_of(frame, treatment)
-    matrix, terms = design_matrix(frame, covariates)
-    case = case_weights(frame, weights)
-    by_arm = moments(matrix, arms.codes, case, arms.count)
-    pairs = [(j, i) for i, j in combinations(range(arms.count), 2)]
-    means, variances, plain = by_arm.means, by_arm.variances, by_arm.plain_variances
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smd = np.array([(means[i] - means[j]) / np.sqrt((plain[i] + plain[j]) / 2) for i, j in pairs])
-        ratio = np.array([np.where(by_arm.binary, np.nan, variances[i] / variances[j]) for i, j in pairs])
-        gaps = np.abs(np.array([means[i] - means[j] for i, j in pairs]))
-    ks = np.column_stack(
-        [
-            gaps[:, c] if by_arm.binary[c] else _ks_where_present(matrix[:, c], arms, case, pairs)
-            for c in range(matrix.shape[1])
-        ]
-        or [np.empty((len(pairs), 0))]
-    )
-    names = arms.names
-    return pl.DataFrame(
-        {
-            "pair": [f"{names[i]} vs {names[j]}" for i, j in pairs for _ in terms],
-            "group": pl.concat([arms.levels[[i] * len(terms)] for i, _ in pairs]),
-            "reference": pl.concat([arms.levels[[j] * len(terms)] for _, j in pairs]),
-            "covariate": pl.Series(terms * len(pairs), dtype=pl.String),
-            "smd": nullable(smd.ravel()),
-            "variance_ratio": nullable(ratio.ravel()),
-            "ks": nullable(ks.ravel()),
-        }
-    )
-
-
-def unmodelled_terms(frame: pl.DataFrame, covariates: Sequence[str]) -> list[str]:
-    """Return the squares of numeric covariates and all pairwise interactions, as terms for `balance`.
-
-    Weights balance what their model holds; these terms show what it left out. Covariates must be plain columns; 0/1
-    columns have no square.
-    """
-    require_columns(frame, covariates)
-    numbers = [name for name in covariates if frame.schema[name].is_numeric() and frame[name].n_unique() > 2]
-    return [f"I(`{name}`**2)" for name in numbers] + [f"`{a}`:`{b}`" for a, b in combinations(covariates, 2)]
-
-
 @dataclass(frozen=True)
 class Trimming:
     """Which rows stay (`kept`, a boolean series), how many left each arm, and whom the effect now concerns."""
@@ -396,10 +358,3 @@ def _unsettled(model: MultinomialFit, terms: Sequence[str]) -> str | None:
     if column is not None:
         return f"separation: arms are told apart without error, most by {['(Intercept)', *terms][column]}"
     return None if model.converged else "the propensity model did not converge"
-
-
-def _ks_where_present(column: Floats, arms: Arms, case: Floats, pairs: list[tuple[int, int]]) -> Floats:
-    filled = np.bincount(arms.codes, case, arms.count) > 0
-    usable = [pair for pair in pairs if filled[list(pair)].all()]
-    found = dict(zip(usable, kolmogorov_smirnov(column, arms.codes, case, usable), strict=True)) if usable else {}
-    return np.array([found.get(pair, np.nan) for pair in pairs])
