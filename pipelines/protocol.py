@@ -107,7 +107,7 @@ class Protocol(Part):
             _require_known(f"relapses.{rule.name}.instrument", rule.instrument, {i.name for i in self.instruments})
             known = {t.name for t in self.instrument(rule.instrument).thresholds}
             _require_known(f"relapses.{rule.name}.threshold", rule.threshold, known)
-        for primary in self.primary.outcomes + self.primary.secondary_outcomes:
+        for primary in self.primary.questions:
             _require_known("primary.outcomes.outcome", primary.outcome, {i.name for i in self.instruments})
             _require_known("primary.outcomes.window", primary.window, {w.name for w in self.windows})
         for match in self.literature.matches if self.literature else ():

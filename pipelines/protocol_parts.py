@@ -169,6 +169,11 @@ class Primary(Part):
     citation: str
 
     @property
+    def questions(self) -> tuple[PrimaryOutcome, ...]:
+        """What is asked of outcomes at a window: the primary ones, then the secondary ones."""
+        return self.outcomes + self.secondary_outcomes
+
+    @property
     def all_horizons_days(self) -> tuple[int, ...]:
         """The days at which incidence and restricted time are summed up, the primary one among them, rising."""
         return tuple(sorted({self.endpoint_horizon_days, *self.horizons_days}))

@@ -9,11 +9,9 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
-from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts
+from pipelines.analyses.weighting import OVERLAP, POPULATIONS, UNWEIGHTED, Weighted, weighted_contrasts
 from pipelines.models import propensity
 from pipelines.protocol import Protocol
-
-UNWEIGHTED = "unweighted"
 
 
 def balance(tables: Tables, protocol: Protocol) -> pl.DataFrame:

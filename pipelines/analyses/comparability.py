@@ -19,6 +19,7 @@ from scipy.stats import norm
 from pipelines.analyses.checks import FAILED, Row, at_least, at_most, not_applicable
 from pipelines.analyses.rows import endpoint_rows
 from pipelines.analyses.weighting import OVERLAP, Weighted
+from pipelines.models._frames import reason_of
 from pipelines.models.weighted_failure import weighted_incidence
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Diagnostics
@@ -38,7 +39,7 @@ def comparability(weighted: Weighted, balance: pl.DataFrame, times: pl.DataFrame
     name, limits = weighted.contrast.name, protocol.diagnostics
     yield from _left_out(weighted, protocol)
     if weighted.propensity.model is None:
-        reason = weighted.propensity.status.removeprefix("not estimable: ")
+        reason = reason_of(weighted.propensity.status)
         yield not_applicable(name, SAMPLE_SIZE, limits.effective_sample_size_minimum, reason) | {"verdict": FAILED}
         return
     sizes = weighted.propensity.effective_sample_size

@@ -72,7 +72,7 @@ def unanswered(rows: pl.DataFrame, tables: Tables, protocol: Protocol) -> pl.Dat
     }
     treated = set(tables["analysis.subjects"]["tier"].cast(pl.String).to_list())
     pieces = []
-    for asked in protocol.primary.outcomes + protocol.primary.secondary_outcomes:
+    for asked in protocol.primary.questions:
         method = WEIGHTED_WALK if protocol.instrument(asked.outcome).kind == "walking" else WEIGHTED
         for contrast in protocol.contrasts:
             key = (contrast.name, asked.outcome, asked.window)

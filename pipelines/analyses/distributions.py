@@ -14,6 +14,7 @@ from pipelines.analyses.hazards import TREATMENT, index_questions
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
+from pipelines.models._frames import reason_of
 from pipelines.models.parametric import DISTRIBUTIONS, ParametricFit, parametric_regression
 from pipelines.protocol import Protocol
 
@@ -48,7 +49,7 @@ def _numbers(fit: ParametricFit | None, withheld: str | None, obstacle: str | No
         status = NOT_ESTIMABLE if obstacle is not None else WITHHELD
         return {"status": status, "reason": obstacle or withheld}
     if fit.status != ESTIMABLE:
-        return {"status": NOT_ESTIMABLE, "reason": fit.status.removeprefix("not estimable: ")}
+        return {"status": NOT_ESTIMABLE, "reason": reason_of(fit.status)}
     term = fit.coefficients.filter(pl.col("term") == TREATMENT).row(0, named=True)
     return {
         "estimate": term["time_ratio"],

@@ -65,7 +65,7 @@ def history(tables: Tables, protocol: Protocol) -> History:
     """What was recorded of the study's scores and walks: in the core analysis set of those it asks about."""
     covariates = {covariate.name for covariate in protocol.covariates}
     days = {window.name: window.nominal_day for window in protocol.windows}
-    asked = {question.outcome for question in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    asked = {question.outcome for question in protocol.primary.questions}
     is_wanted = pl.col("instrument").is_in(list(asked)) if protocol.analysis_set == "core" else pl.lit(True)
     pieces = []
     for table, value, baseline in (
@@ -171,7 +171,7 @@ def dropout_weights(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
     past = history(tables, protocol)
     pieces = []
-    for asked in protocol.primary.outcomes + protocol.primary.secondary_outcomes:
+    for asked in protocol.primary.questions:
         is_walk = protocol.instrument(asked.outcome).kind == "walking"
         rows = in_ladder_order(tables["analysis.walking_tests" if is_walk else "analysis.scores"], protocol)
         here = rows.filter((pl.col("instrument") == asked.outcome) & (pl.col("visit_window") == asked.window))

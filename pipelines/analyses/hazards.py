@@ -17,11 +17,21 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.gate import Gate, withhold_failed
+from pipelines.analyses.horizons import PROPENSITY, UNADJUSTED
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import arms, comparable_contrasts, endpoint_rows, in_ladder_order, smallest_arm, stacked
+from pipelines.analyses.rows import (
+    arms,
+    comparable_contrasts,
+    endpoint_rows,
+    in_ladder_order,
+    smallest_arm,
+    stacked,
+    status_parts,
+)
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.trace_names import HAZARDS, with_trace
 from pipelines.analyses.weighting import weighted_contrasts
+from pipelines.models._frames import reason_of
 from pipelines.models.competing_risks import fine_gray
 from pipelines.models.cox import CoxFit, cox_regression, proportional_hazards_test
 from pipelines.models.schoenfeld import coefficient_over_time
@@ -29,9 +39,7 @@ from pipelines.models.weighted_failure import weighted_hazard_ratios
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Endpoint
 
-UNADJUSTED = "unadjusted"
 ADJUSTED = "covariates"
-PROPENSITY = "propensity weights"
 INDEX = "index"
 AS_TREATED = "as treated"
 CAUSE_SPECIFIC = "cause-specific"
@@ -239,7 +247,7 @@ def _weighted(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Protocol) -
 def _row(labels: dict[str, object], fit: CoxFit | None, obstacle: str | None) -> pl.DataFrame:
     reason = obstacle
     if fit is not None and fit.status != ESTIMABLE:
-        reason = fit.status.removeprefix("not estimable: ")
+        reason = reason_of(fit.status)
     if fit is None or reason is not None:
         return pl.DataFrame([labels | {"status": NOT_ESTIMABLE, "reason": reason}])
     term = fit.coefficients.filter(pl.col("term") == TREATMENT).row(0, named=True)
@@ -256,21 +264,18 @@ def _row(labels: dict[str, object], fit: CoxFit | None, obstacle: str | None) ->
 
 def _drift(fit: CoxFit, question: Question, adjustment: str) -> pl.DataFrame:
     test = proportional_hazards_test(fit).filter(pl.col("term").is_in([TREATMENT, "GLOBAL"]))
-    parts = pl.col("status").str.splitn(": ", 2)
     return test.with_columns(
         term=pl.col("term").replace({TREATMENT: "tier"}),
         endpoint=pl.lit(question.endpoint.name),
         contrast=pl.lit(question.contrast.name),
         adjustment=pl.lit(adjustment),
-        status=parts.struct.field("field_0"),
-        reason=parts.struct.field("field_1"),
+        **status_parts(),
     )
 
 
 def _over_time(fit: CoxFit, question: Question, adjustment: str, days: np.ndarray) -> pl.DataFrame:
     smooth = coefficient_over_time(fit, at=days).filter(pl.col("term") == TREATMENT)
     seen = smooth.filter(pl.col("estimate").is_not_null() | (pl.col("status") != ESTIMABLE))
-    parts = pl.col("status").str.splitn(": ", 2)
     return seen.select(
         *(pl.lit(value).alias(name) for name, value in question.labels(CAUSE_SPECIFIC, adjustment).items()),
         time_days=pl.when(pl.col("status") == ESTIMABLE).then("time"),
@@ -278,6 +283,5 @@ def _over_time(fit: CoxFit, question: Question, adjustment: str, days: np.ndarra
         log_std_error="std_error",
         ci_low=pl.col("ci_low").exp(),
         ci_high=pl.col("ci_high").exp(),
-        status=parts.struct.field("field_0"),
-        reason=parts.struct.field("field_1"),
+        **status_parts(),
     ).unique(maintain_order=True)

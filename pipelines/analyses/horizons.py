@@ -13,7 +13,7 @@ import polars as pl
 from scipy.stats import norm
 
 from pipelines.analyses.covariates import complete_subjects
-from pipelines.analyses.incidence import UNWEIGHTED, incidence_curves
+from pipelines.analyses.incidence import incidence_curves
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import (
     CAUSES,
@@ -28,7 +28,7 @@ from pipelines.analyses.rows import (
     without_numbers,
 )
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.analyses.weighting import OVERLAP, Weighted, weighted_contrasts
+from pipelines.analyses.weighting import OVERLAP, UNWEIGHTED, Weighted, weighted_contrasts
 from pipelines.models.competing_risks import restricted_time_lost
 from pipelines.models.survival import restricted_mean
 from pipelines.models.weighted_failure import EVENT_FREE, weighted_incidence

@@ -18,6 +18,7 @@ from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
+from pipelines.models._frames import reason_of
 from pipelines.models.imputation import NUMBERS, Imputations, delta_adjusted, impute, pool_results, tipping_point
 from pipelines.models.propensity import effects, weights
 from pipelines.protocol import Protocol
@@ -90,7 +91,7 @@ def completed_scores(
     tables: Tables, protocol: Protocol, asked: Sequence[PrimaryOutcome] | None = None
 ) -> list[Completed]:
     """Completed frames for each question about a score: by default the primary and secondary ones."""
-    questions = asked if asked is not None else protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    questions = asked if asked is not None else protocol.primary.questions
     return [
         _complete(tables, question, protocol)
         for question in questions
@@ -148,7 +149,7 @@ def _why_not(completed: Completed, contrast: Contrast) -> str | None:
     """Why a contrast has no imputed estimate: what nobody of an arm was seen to have cannot be drawn for that arm."""
     frames, drawn = completed.imputations.frames, completed.imputations
     if drawn.status != "estimable":
-        return drawn.status.removeprefix("not estimable: ")
+        return reason_of(drawn.status)
     if not frames:
         return "too few patients were seen in this window to draw the others"
     if smallest_arm(frames[0], contrast) == 0:

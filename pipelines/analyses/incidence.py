@@ -11,15 +11,22 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import CAUSES, described_endpoints, endpoint_rows, in_ladder_order, not_estimable, stacked
+from pipelines.analyses.rows import (
+    CAUSES,
+    described_endpoints,
+    endpoint_rows,
+    in_ladder_order,
+    not_estimable,
+    stacked,
+    status_parts,
+)
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
-from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
+from pipelines.analyses.weighting import OVERLAP, UNWEIGHTED, weighted_contrasts
 from pipelines.models import competing_risks, survival
 from pipelines.models.competing_risks import cumulative_incidence as aalen_johansen
 from pipelines.models.survival import kaplan_meier
 from pipelines.protocol import Protocol
 
-UNWEIGHTED = "unweighted"
 NOTHING_TO_TEST = "fewer than two tiers, or no event"
 
 
@@ -129,12 +136,7 @@ def _is_testable(rows: pl.DataFrame) -> bool:
 
 
 def _tested(test: pl.DataFrame, labels: Mapping[str, object]) -> pl.DataFrame:
-    parts = pl.col("status").str.splitn(": ", 2)
-    return test.with_columns(
-        *(pl.lit(value).alias(name) for name, value in labels.items()),
-        status=parts.struct.field("field_0"),
-        reason=parts.struct.field("field_1"),
-    )
+    return test.with_columns(*(pl.lit(value).alias(name) for name, value in labels.items()), **status_parts())
 
 
 def _survival(rows: pl.DataFrame, protocol: Protocol) -> pl.DataFrame:

@@ -7,8 +7,8 @@ Belongs here: descriptions of the whole course, tier by tier of entry. Does not 
 import polars as pl
 
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import stacked
-from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.rows import stacked, status_parts
+from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.models.interval import turnbull
 from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.protocol import Protocol
@@ -39,13 +39,11 @@ def ladder_times(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         found = time_in_state(
             stays, *STAYS, states=[*protocol.tier_names, DEATH], group="index_tier", tau=float(tau)
         ).rename({"group": "tier"})
-        parts = pl.col("status").str.splitn(": ", 2)
         pieces.append(
             found.with_columns(
                 pl.col("tier", "state").cast(pl.String),
                 tau_days=pl.lit(float(tau)),
-                status=parts.struct.field("field_0"),
-                reason=parts.struct.field("field_1"),
+                **status_parts(),
             )
         )
     return stacked(pieces)
@@ -73,8 +71,7 @@ def relapse_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             pieces.append(
                 curve.rename({"lower": "lower_days", "upper": "upper_days"}).with_columns(
                     *(pl.lit(value).alias(name) for name, value in labels.items()),
-                    status=pl.when(pl.col("status") == ESTIMABLE).then("status").otherwise(pl.lit(NOT_ESTIMABLE)),
-                    reason=pl.when(pl.col("status") != ESTIMABLE).then(pl.col("status").str.splitn(": ", 2).struct[1]),
+                    **status_parts(),
                 )
             )
     return stacked(pieces)

@@ -49,7 +49,7 @@ def patterns(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         ]
     )
     windows = [window.name for window in protocol.windows]
-    asked = [primary.outcome for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes]
+    asked = [primary.outcome for primary in protocol.primary.questions]
     pieces = []
     for outcome in dict.fromkeys(asked):
         rows = visits.filter(pl.col("instrument") == outcome)

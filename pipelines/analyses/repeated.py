@@ -148,7 +148,7 @@ def _random_intercept(tables: Tables, protocol: Protocol) -> Iterator[Fitted]:
     """
     if protocol.analysis_set == "core" and len(protocol.windows) > 1:
         return
-    asked = {primary.outcome for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    asked = {primary.outcome for primary in protocol.primary.questions}
     scores = in_ladder_order(tables["analysis.scores"], protocol)
     for name in score_instruments(protocol):
         rows = scores.filter(pl.col("instrument") == name)

@@ -92,11 +92,13 @@ def windows(frame: pl.DataFrame, protocol: Protocol) -> list[Window]:
 
 def split_status(frame: pl.DataFrame) -> pl.DataFrame:
     """Statuses of the form `not estimable: why` as `status` and `reason`; numbers of such rows are removed."""
-    parts = pl.col("status").str.splitn(": ", 2)
-    return without_numbers(
-        frame.with_columns(status=parts.struct.field("field_0"), reason=parts.struct.field("field_1")),
-        pl.col("status") != ESTIMABLE,
-    )
+    return without_numbers(frame.with_columns(**status_parts()), pl.col("status") != ESTIMABLE)
+
+
+def status_parts() -> dict[str, pl.Expr]:
+    """`status` and `reason` out of a status of that form, as columns to select."""
+    parts = pl.col("status").str.splitn(": ", 2).struct
+    return {"status": parts.field("field_0"), "reason": parts.field("field_1")}
 
 
 def without_numbers(frame: pl.DataFrame, condition: pl.Expr) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.repeated import MMRM, scores_seen_repeatedly
 from pipelines.analyses.rows import TREATMENT_POLICY
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.models._frames import reason_of
 from pipelines.models.second_opinion import SecondOpinion, estimating_equations, random_intercept
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
@@ -65,7 +66,7 @@ LIBRARY = (
 def second_opinions(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """One row a contrast, asked score and library's estimator, with its status and what the MMRM says beside it."""
     subjects = complete_subjects(tables["analysis.subjects"], protocol)
-    questions = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    questions = protocol.primary.questions
     pieces: list[dict[str, object]] = []
     for outcome, rows in scores_seen_repeatedly(tables, subjects, protocol):
         asked = [question for question in questions if question.outcome == outcome]
@@ -132,7 +133,7 @@ def _numbers(opinion: SecondOpinion | None, contrast: Contrast, window: str, see
     if opinion is None:
         reason = f"not asked above {MOST_PATIENTS:,} patients: the library would take minutes"
     elif opinion.status != ESTIMABLE:
-        reason = opinion.status.removeprefix("not estimable: ")
+        reason = reason_of(opinion.status)
     elif unseen:
         reason = f"nobody of {' and '.join(unseen)} was seen in this window"
     if opinion is None or reason is not None:

@@ -123,7 +123,7 @@ def _spread(trajectories: pl.DataFrame, row: dict[str, object], is_walk: bool) -
 def _specification_curve(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     """Every estimate of the protocol's questions on the scale of the primary one, labelled by its choices."""
     asked = pl.DataFrame(
-        [(p.outcome, p.window) for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes],
+        [(p.outcome, p.window) for p in protocol.primary.questions],
         schema={"outcome": pl.String, "window": pl.String},
         orient="row",
     )

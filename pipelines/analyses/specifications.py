@@ -35,7 +35,7 @@ def further_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     responders = in_ladder_order(tables["analysis.responders"], protocol)
     shared = list(weighted_contrasts(subjects, protocol))
     pieces: list[pl.DataFrame] = []
-    for asked in protocol.primary.outcomes + protocol.primary.secondary_outcomes:
+    for asked in protocol.primary.questions:
         if protocol.instrument(asked.outcome).kind != "score":
             continue
         at_window = (pl.col("instrument") == asked.outcome) & (pl.col("visit_window") == asked.window)

@@ -7,6 +7,8 @@ Walking has no mean of metres: the test stops at its time limit, so the share at
 the geometric mean, and the capped walks make both a lower bound.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 from scipy.stats import binom, t
@@ -25,6 +27,12 @@ from pipelines.protocol import Protocol
 
 BASELINE = "baseline"
 LEVEL = 0.95
+# How the columns of a walk's baseline are named at a follow-up.
+WALK_AT_BASELINE = (
+    pl.col("baseline_distance_m").alias("distance_m"),
+    pl.col("baseline_duration_s").alias("duration_s"),
+    pl.col("is_baseline_at_cap").alias("is_at_cap"),
+)
 
 
 def trajectories(tables: Tables, protocol: Protocol) -> pl.DataFrame:
@@ -36,7 +44,7 @@ def trajectories(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     return stacked([piece for piece in pieces if piece.height])
 
 
-def by_window(rows: pl.DataFrame, protocol: Protocol, baseline: list[pl.Expr]) -> list[tuple[str, pl.DataFrame]]:
+def by_window(rows: pl.DataFrame, protocol: Protocol, baseline: Sequence[pl.Expr]) -> list[tuple[str, pl.DataFrame]]:
     """The rows of one instrument by window name, `baseline` first: one row a subject, those expected only.
 
     `baseline` says how the columns of the baseline are named at a follow-up.
@@ -70,13 +78,8 @@ def _of_scores(scores: pl.DataFrame, instrument: str, protocol: Protocol) -> pl.
 def _of_walks(walks: pl.DataFrame, instrument: str, protocol: Protocol) -> pl.DataFrame:
     rows = walks.filter(pl.col("instrument") == instrument)
     shortest = next(i.minimum_distance_m for i in protocol.instruments if i.name == instrument)
-    at_baseline = [
-        pl.col("baseline_distance_m").alias("distance_m"),
-        pl.col("baseline_duration_s").alias("duration_s"),
-        pl.col("is_baseline_at_cap").alias("is_at_cap"),
-    ]
     pieces = []
-    for window, group in by_window(rows, protocol, at_baseline):
+    for window, group in by_window(rows, protocol, WALK_AT_BASELINE):
         summaries = [
             _median(group),
             _geometric_mean(group, float(shortest or 1.0)),

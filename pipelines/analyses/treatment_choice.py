@@ -14,11 +14,12 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
+from pipelines.analyses.weighting import OVERLAP, UNWEIGHTED
+from pipelines.models._frames import reason_of
 from pipelines.models.propensity import Propensity, balance, weights
 from pipelines.protocol import Protocol
 
-OVERLAP, EVERYONE = "overlap", "ate"
-UNWEIGHTED = "unweighted"
+EVERYONE = "ate"
 QUANTILES = {"p05": 0.05, "lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75, "p95": 0.95}
 
 
@@ -123,4 +124,4 @@ def _models(
 
 
 def _failed(fitted: Propensity) -> dict[str, str]:
-    return {"status": NOT_ESTIMABLE, "reason": fitted.status.removeprefix("not estimable: ")}
+    return {"status": NOT_ESTIMABLE, "reason": reason_of(fitted.status)}

@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked, walking_instruments, windows
-from pipelines.analyses.trajectories import by_window
+from pipelines.analyses.trajectories import WALK_AT_BASELINE, by_window
 from pipelines.models.comparison import ancova
 from pipelines.models.propensity import Propensity
 from pipelines.models.proportions import wilson
@@ -148,7 +148,7 @@ def walking_curves(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
     pieces = []
     for name in walking_instruments(protocol):
-        for window, group in by_window(walks.filter(pl.col("instrument") == name), protocol, BASELINE_COLUMNS):
+        for window, group in by_window(walks.filter(pl.col("instrument") == name), protocol, WALK_AT_BASELINE):
             seen = group.drop_nulls(["distance_m", "duration_s", "is_at_cap"])
             if seen.is_empty():
                 continue
@@ -182,13 +182,6 @@ def stop_reasons(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     counts = counts.sort("instrument", pl.col("visit_window").replace_strict(order), "tier", "stop_reason")
     shares = wilson(counts["walks"], counts["subjects"])
     return counts.with_columns(shares["estimate"], shares["ci_low"], shares["ci_high"], pl.col("tier").cast(pl.String))
-
-
-BASELINE_COLUMNS = [
-    pl.col("baseline_distance_m").alias("distance_m"),
-    pl.col("baseline_duration_s").alias("duration_s"),
-    pl.col("is_baseline_at_cap").alias("is_at_cap"),
-]
 
 
 def _fit(rows: pl.DataFrame, instrument: Instrument, protocol: Protocol, method: str) -> pl.DataFrame:

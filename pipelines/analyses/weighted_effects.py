@@ -236,11 +236,11 @@ def of_contrast(
 
 def in_this_set(instruments: Iterable[str], protocol: Protocol) -> list[str]:
     """The instruments that the analysis set compares by weighting: in `core` those that the protocol asks about."""
-    asked = {primary.outcome for primary in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    asked = {primary.outcome for primary in protocol.primary.questions}
     return [name for name in instruments if protocol.analysis_set == "full" or name in asked]
 
 
 def is_asked(protocol: Protocol, outcome: str, window: str) -> bool:
     """Whether the protocol names the outcome at this window, as primary or secondary."""
-    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    asked = protocol.primary.questions
     return any(primary.outcome == outcome and primary.window == window for primary in asked)

@@ -20,6 +20,7 @@ from pipelines.protocol_parts import Contrast
 
 POPULATIONS = ("overlap", "ate", "att")
 OVERLAP = "overlap"
+UNWEIGHTED = "unweighted"
 # Rows of the smaller arm within the smallest stratum, per covariate, that interactions with strata need.
 ROWS_PER_INTERACTION = 5
 

@@ -33,6 +33,11 @@ def not_estimable(reason: str) -> str:
     return f"not estimable: {reason}"
 
 
+def reason_of(status: str) -> str:
+    """Return why a fit must not print numbers, from the status that `not_estimable` made."""
+    return status.removeprefix("not estimable: ")
+
+
 def require_columns(frame: pl.DataFrame, columns: Iterable[str | None]) -> None:
     """Refuse unknown columns and missing values (null or NaN), naming the columns; `None` entries are ignored.
 

@@ -25,7 +25,7 @@ from pipelines.models._arms import (
     too_few_rows,
 )
 from pipelines.models._design import design_matrix
-from pipelines.models._frames import Bools, Floats, ModelInputError, case_weights, cluster_codes, numeric
+from pipelines.models._frames import Bools, Floats, ModelInputError, case_weights, cluster_codes, numeric, reason_of
 from pipelines.models._linear import aliased_columns, cluster_sums, inverse
 from pipelines.models._multinomial import fit_multinomial
 from pipelines.models.propensity import Propensity
@@ -121,7 +121,7 @@ def aipw(
     scores = weights_of(frame, treatment, covariates, estimand="ate")
     arms, y = scores.arms, numeric(frame, outcome)
     clusters = cluster_codes(frame, cluster)
-    problem = too_few_clusters(clusters) if scores.model else scores.status.removeprefix("not estimable: ")
+    problem = too_few_clusters(clusters) if scores.model else reason_of(scores.status)
     if problem is not None:
         return pair_differences(ArmEstimates.failed(arms, problem), level)
     matrix, names = design_matrix(frame, covariates)

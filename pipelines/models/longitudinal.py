@@ -18,7 +18,7 @@ import polars as pl
 from pipelines.models._arms import ArmEstimates, arm_rows, pair_differences, reach_and_p, too_few_clusters
 from pipelines.models._covariance import LADDER, UNSTRUCTURED, Structure, structure_of
 from pipelines.models._fixed_effects import RepeatedMeasures, repeated_measures
-from pipelines.models._frames import ESTIMABLE, Floats, ModelInputError, not_estimable, nullable
+from pipelines.models._frames import ESTIMABLE, Floats, ModelInputError, not_estimable, nullable, reason_of
 from pipelines.models._linear import aliased_in_gram
 from pipelines.models._mmrm_inference import Clustered, Inference, KenwardRoger, ModelBased
 from pipelines.models._mmrm_likelihood import (
@@ -302,7 +302,7 @@ def _visit_rows(
     names = pl.Series("group", levels)
     if fit._inference is None:
         gap = np.full((k, k), np.nan)
-        failure = fit.status.removeprefix("not estimable: ")
+        failure = reason_of(fit.status)
         return rows_of(ArmEstimates(names, gap[0], gap, subjects, reasons, failure=failure), level)
     df = np.full((k, k), np.nan)
     usable = [i for i in range(k) if combinations[i] is not None]

@@ -35,6 +35,7 @@ from pipelines.models._frames import (
     not_estimable,
     nullable,
     numeric,
+    reason_of,
     require_columns,
 )
 from pipelines.models._linear import aliased_columns, cluster_sums
@@ -231,7 +232,7 @@ def weighted_means(
     """Return the arms' weighted means under `weights fixed` and `weights estimated` (arguments as `effects`)."""
     arms = propensity.arms
     clusters = cluster_codes(frame, cluster)
-    problem = too_few_clusters(clusters) if propensity.model else propensity.status.removeprefix("not estimable: ")
+    problem = too_few_clusters(clusters) if propensity.model else reason_of(propensity.status)
     if problem is not None:
         failed = ArmEstimates.failed(arms, problem)
         return {"weights fixed": failed, "weights estimated": failed}

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 from pipelines.models._frames import ESTIMABLE, Floats, ModelInputError, not_estimable, numeric, require_columns
 from pipelines.models._intervals import normal_quantile
@@ -106,8 +107,6 @@ def _site(p: Floats, posterior: Floats, spread: float, level: float) -> dict[str
 
 
 def _expected_ranks(effect: Floats, error: Floats) -> Floats:
-    from scipy.stats import norm
-
     apart = np.hypot(error[:, None], error[None, :])
     with np.errstate(divide="ignore", invalid="ignore"):
         above = norm.cdf((effect[:, None] - effect[None, :]) / apart)

@@ -36,6 +36,7 @@ from pipelines.models._frames import (
     cluster_codes,
     event_indicator,
     numeric,
+    reason_of,
 )
 from pipelines.models._linear import aliased_columns, cluster_sums
 from pipelines.models._walking_likelihood import CAPPED, STOPPED, ZERO, Baseline, WalkingData, WalkingFit, maximise
@@ -134,7 +135,7 @@ def weighted_time_speed(
     walked = frame[time].is_not_null().to_numpy()
     walkers = Arms(arms.levels, arms.codes[walked])
     variances = ("weights fixed", "weights estimated")
-    problem = propensity.status.removeprefix("not estimable: ") if propensity.model is None else None
+    problem = reason_of(propensity.status) if propensity.model is None else None
     clusters = cluster_codes(frame, cluster)
     problem = problem or (None if walked.any() else "no walk was seen")
     if problem := problem or too_few_clusters(clusters):

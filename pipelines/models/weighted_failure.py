@@ -22,6 +22,7 @@ from pipelines.models._frames import (
     cause_codes,
     cluster_codes,
     follow_up_times,
+    reason_of,
     require_columns,
 )
 from pipelines.models._linear import cluster_sums
@@ -99,10 +100,10 @@ def weighted_hazard_ratios(
     """
     require_columns(frame, [time, event, cluster])
     arms, clusters = propensity.arms, cluster_codes(frame, cluster)
-    failure = None if propensity.model is not None else propensity.status.removeprefix("not estimable: ")
+    failure = None if propensity.model is not None else reason_of(propensity.status)
     fit = None if failure else _fit_arms(propensity, frame, time, event)
     if fit is not None and fit.status != ESTIMABLE:
-        failure = fit.status.removeprefix("not estimable: ")
+        failure = reason_of(fit.status)
     pieces = []
     for variance in ("weights fixed", "weights estimated"):
         if failure or fit is None:
@@ -147,7 +148,7 @@ class _Column:
     def both_variances(self, propensity: Propensity, clusters: Ints | None) -> Iterator[tuple[str, ArmEstimates]]:
         arms = propensity.arms
         if propensity.model is None:
-            failed = ArmEstimates.failed(arms, propensity.status.removeprefix("not estimable: "))
+            failed = ArmEstimates.failed(arms, reason_of(propensity.status))
             yield from (("weights fixed", failed), ("weights estimated", failed))
             return
         balancing = propensity.weights.to_numpy()[:, None]

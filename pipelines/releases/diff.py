@@ -242,7 +242,7 @@ def _tier_means(warehouse: Warehouse, protocol: Protocol) -> Iterator[pl.DataFra
     rows = warehouse.read("results.trajectories").filter(
         pl.col("method").is_in(["observed mean", "geometric mean distance"])
     )
-    for asked in protocol.primary.outcomes + protocol.primary.secondary_outcomes:
+    for asked in protocol.primary.questions:
         yield rows.filter(outcome=asked.outcome, window=asked.window).select(
             quantity=pl.format("{} at {}: {}", "outcome", "window", "method"),
             group="tier",

@@ -122,7 +122,7 @@ def _trajectories(
     """Patients seen at each visit; those neither asked about nor set beside published figures are printed nowhere."""
     if frame.is_empty():
         return
-    asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    asked = {p.outcome for p in protocol.primary.questions}
     finished = {
         (i.name, window) for i in protocol.instruments if i.kind == "walking" for window in asked_windows(protocol)
     }
@@ -144,7 +144,7 @@ def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> No
     if frame.is_empty():
         return
     primary = {(p.outcome, p.window) for p in protocol.primary.outcomes}
-    asked = {p.outcome for p in protocol.primary.outcomes + protocol.primary.secondary_outcomes}
+    asked = {p.outcome for p in protocol.primary.questions}
     for group, is_tier in (("tier", True), ("site_id", False)):
         sums = frame.group_by("instrument", "visit_window", group).agg(
             pl.col("expected").sum(), pl.col("observed").sum()
@@ -329,13 +329,13 @@ def _rules(ledger: Ledger, frame: pl.DataFrame) -> None:
 
 def asked_windows(protocol: Protocol) -> list[str]:
     """Visits of the walking questions, at which other walking tests are shown too; else those of all questions."""
-    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    asked = protocol.primary.questions
     walking = [q.window for q in asked if protocol.instrument(q.outcome).kind == "walking"]
     return list(dict.fromkeys(walking or [q.window for q in asked]))
 
 
 def _is_asked(protocol: Protocol, window: str) -> pl.Expr:
     """Rows of the primary and secondary outcomes at their windows."""
-    asked = protocol.primary.outcomes + protocol.primary.secondary_outcomes
+    asked = protocol.primary.questions
     places = [(pl.col("outcome") == q.outcome) & (pl.col(window) == q.window) for q in asked]
     return pl.any_horizontal(places)
