@@ -15,7 +15,7 @@ from pipelines.analyses.imputed import imputed_contrasts
 from pipelines.analyses.multiplicity import holm
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.repeated import repeated_contrasts, unrepeated_contrasts
-from pipelines.analyses.rows import TREATMENT_POLICY, stacked
+from pipelines.analyses.rows import TREATMENT_POLICY, names_of, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.analyses.scores import ancova_contrasts
 from pipelines.analyses.specifications import further_contrasts
@@ -82,9 +82,7 @@ def unanswered(rows: pl.DataFrame, tables: Tables, protocol: Protocol) -> pl.Dat
             measure, variance = PRIMARY_MEASURES[method]
             pieces.append(
                 {
-                    "contrast": contrast.name,
-                    "tier": contrast.tier,
-                    "reference": contrast.reference,
+                    **names_of(contrast),
                     "outcome": asked.outcome,
                     "window": asked.window,
                     "method": method,

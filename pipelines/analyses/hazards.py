@@ -27,6 +27,7 @@ from pipelines.analyses.rows import (
     smallest_arm,
     stacked,
     status_parts,
+    without_keys,
 )
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.trace_names import HAZARDS, with_trace
@@ -140,7 +141,7 @@ def index_questions(subjects: pl.DataFrame, times: pl.DataFrame, protocol: Proto
     for endpoint in protocol.endpoints:
         for contrast in comparable_contrasts(protocol, endpoint):
             pair = arms(endpoint_rows(times, endpoint), contrast)
-            rows = _modelled(pair, subjects.drop("tier", "site_id", "patient_id"), "episode_id", contrast)
+            rows = _modelled(pair, without_keys(subjects), "episode_id", contrast)
             if smallest_arm(rows, contrast) > 0:
                 yield Question(endpoint, contrast, INDEX, rows)
 

@@ -22,6 +22,7 @@ from pipelines.analyses.rows import (
     described_endpoints,
     endpoint_rows,
     in_ladder_order,
+    names_of,
     smallest_arm,
     split_status,
     stacked,
@@ -173,7 +174,7 @@ def areas(rows: pl.DataFrame, tau: float, weights: str | None = None) -> pl.Data
 def incidence_difference(curves: pl.DataFrame, contrast: Contrast, tau: float) -> pl.DataFrame:
     """One row: incidence of the event at `tau` in the tier minus that in the reference, with normal limits."""
     ends = {tier: incidence_at(curves, tier, tau) for tier in (contrast.tier, contrast.reference)}
-    labels = {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
+    labels = names_of(contrast)
     reason = _why_no_error({tier: share for tier, (share, _) in ends.items()}, tau)
     if reason is not None:
         return pl.DataFrame([labels | {"status": NOT_ESTIMABLE, "reason": reason}])

@@ -16,7 +16,7 @@ import polars as pl
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
+from pipelines.analyses.rows import arms, in_ladder_order, names_of, smallest_arm, stacked
 from pipelines.analyses.schemas import NOT_ESTIMABLE
 from pipelines.models._frames import reason_of
 from pipelines.models.imputation import NUMBERS, Imputations, delta_adjusted, impute, pool_results, tipping_point
@@ -51,9 +51,7 @@ def imputed_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 "window": completed.asked.window,
                 "method": IMPUTED,
                 "measure": "mean difference",
-                "contrast": contrast.name,
-                "tier": contrast.tier,
-                "reference": contrast.reference,
+                **names_of(contrast),
                 "population": "overlap",
                 "variance": "weights estimated",
             }

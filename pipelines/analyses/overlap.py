@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import in_ladder_order, stacked
+from pipelines.analyses.rows import in_ladder_order, names_of, stacked
 from pipelines.analyses.weighting import weighted_contrasts
 from pipelines.models.missingness import missing_patterns
 from pipelines.models.propensity import preference_scores
@@ -31,9 +31,9 @@ def propensity_overlap(tables: Tables, protocol: Protocol) -> pl.DataFrame:
             values = scores.filter(pl.col("arm").cast(pl.String) == arm)["preference"].to_numpy()
             counts, _ = np.histogram(values, edges)
             pieces.append(
-                pl.DataFrame({"low": edges[:-1], "high": edges[1:], "subjects": counts, "share": counts / len(values)})
-                .with_columns(arm=pl.lit(arm), contrast=pl.lit(weighted.contrast.name))
-                .with_columns(tier=pl.lit(weighted.contrast.tier), reference=pl.lit(weighted.contrast.reference))
+                pl.DataFrame(
+                    {"low": edges[:-1], "high": edges[1:], "subjects": counts, "share": counts / len(values)}
+                ).with_columns(pl.lit(v).alias(k) for k, v in (names_of(weighted.contrast) | {"arm": arm}).items())
             )
     return stacked(pieces)
 

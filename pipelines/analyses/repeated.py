@@ -15,7 +15,15 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import NUMBERS, in_ladder_order, not_estimable, score_instruments, stacked, windows
+from pipelines.analyses.rows import (
+    NUMBERS,
+    in_ladder_order,
+    names_of,
+    not_estimable,
+    score_instruments,
+    stacked,
+    windows,
+)
 from pipelines.analyses.scores import model_rows
 from pipelines.analyses.trajectories import BASELINE
 from pipelines.analyses.weighting import OVERLAP, weighted_contrasts
@@ -91,8 +99,7 @@ def unrepeated_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         }
         reason = "seen at one window only" if seen else "nobody was seen at any window"
         for contrast in protocol.contrasts:
-            tiers = {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
-            pieces.append(not_estimable(reason, **labels, **tiers))
+            pieces.append(not_estimable(reason, **labels, **names_of(contrast)))
     return stacked(pieces).with_columns(pl.lit(None, pl.Float64).alias(name) for name in NUMBERS if pieces)
 
 

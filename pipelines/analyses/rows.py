@@ -39,6 +39,11 @@ def arms(frame: pl.DataFrame, contrast: Contrast) -> pl.DataFrame:
     )
 
 
+def names_of(contrast: Contrast) -> dict[str, str]:
+    """How a result row names a contrast and its two tiers."""
+    return {"contrast": contrast.name, "tier": contrast.tier, "reference": contrast.reference}
+
+
 def smallest_arm(frame: pl.DataFrame, contrast: Contrast, condition: pl.Expr | None = None) -> int:
     """The number of rows (that meet a condition) of the smaller arm of a contrast."""
     chosen = frame if condition is None else frame.filter(condition)
@@ -67,6 +72,11 @@ def described_endpoints(protocol: Protocol) -> tuple[Endpoint, ...]:
 def endpoint_rows(times: pl.DataFrame, endpoint: Endpoint) -> pl.DataFrame:
     """The rows of one endpoint, one per subject."""
     return times.filter(pl.col("endpoint") == endpoint.name)
+
+
+def without_keys(subjects: pl.DataFrame) -> pl.DataFrame:
+    """The subjects as they are joined to rows of outcomes, which have tier, site and patient themselves."""
+    return subjects.drop("tier", "site_id", "patient_id")
 
 
 def due(frame: pl.DataFrame) -> pl.Expr:

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import in_ladder_order, score_instruments, stacked, windows
+from pipelines.analyses.rows import in_ladder_order, score_instruments, stacked, windows, without_keys
 from pipelines.models.comparison import ancova
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Instrument
@@ -44,6 +44,4 @@ def model_rows(scores: pl.DataFrame, subjects: pl.DataFrame, instrument: Instrum
     seen = scores.filter("is_observed")
     if not instrument.is_after_treatment_only:
         seen = seen.drop_nulls("baseline_value")
-    return seen.join(
-        subjects.drop("tier", "site_id", "patient_id"), on="episode_id", how="inner", maintain_order="left"
-    )
+    return seen.join(without_keys(subjects), on="episode_id", how="inner", maintain_order="left")

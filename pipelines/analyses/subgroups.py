@@ -17,7 +17,7 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.dropout import History, history, visits_with_weights
 from pipelines.analyses.gate import Gate, withhold_failed
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import arms, in_ladder_order, smallest_arm, stacked
+from pipelines.analyses.rows import arms, in_ladder_order, names_of, smallest_arm, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.analyses.trace_names import SUBGROUPS, with_trace
 from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
@@ -89,9 +89,7 @@ def _pair(
         labels = {
             "outcome": asked.outcome,
             "window": asked.window,
-            "contrast": contrast.name,
-            "tier": contrast.tier,
-            "reference": contrast.reference,
+            **names_of(contrast),
             "modifier": modifier.name,
             "group": GROUPS[is_in],
             "method": METHOD,

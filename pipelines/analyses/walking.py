@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.registry import Tables
-from pipelines.analyses.rows import in_ladder_order, stacked, walking_instruments, windows
+from pipelines.analyses.rows import in_ladder_order, stacked, walking_instruments, windows, without_keys
 from pipelines.analyses.trajectories import WALK_AT_BASELINE, by_window
 from pipelines.models.comparison import ancova
 from pipelines.models.propensity import Propensity
@@ -60,7 +60,7 @@ def fixed_time_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
         if not is_fixed_time(of_instrument):
             continue
         seen = of_instrument.filter("is_observed").drop_nulls(["distance_m", "baseline_distance_m"])
-        known = subjects.drop("tier", "site_id", "patient_id")
+        known = without_keys(subjects)
         rows = seen.join(known, on="episode_id", how="inner", maintain_order="left")
         for window in windows(rows, protocol):
             here, covariates = usable(rows.filter(pl.col("visit_window") == window.name), protocol)
@@ -104,7 +104,7 @@ def model_rows(walks: pl.DataFrame, subjects: pl.DataFrame, instrument: Instrume
             log_baseline_speed=log_speed,
         )
         .with_columns(pl.col("log_baseline_speed").fill_null(pl.col("log_baseline_speed").mean()).fill_null(0.0))
-        .join(subjects.drop("tier", "site_id", "patient_id"), on="episode_id", how="inner", maintain_order="left")
+        .join(without_keys(subjects), on="episode_id", how="inner", maintain_order="left")
     )
 
 

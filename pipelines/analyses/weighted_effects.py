@@ -24,6 +24,7 @@ from pipelines.analyses.rows import (
     HYPOTHETICAL,
     TREATMENT_POLICY,
     in_ladder_order,
+    names_of,
     score_instruments,
     stacked,
     walking_instruments,
@@ -226,10 +227,7 @@ def of_contrast(
     """The rows of tier over reference, labelled; without another population it is that of the weights."""
     chosen = found.filter(pl.col("group").cast(pl.String) == weighted.contrast.tier)
     return chosen.with_columns(
-        *(pl.lit(value).alias(name) for name, value in labels.items()),
-        contrast=pl.lit(weighted.contrast.name),
-        tier=pl.lit(weighted.contrast.tier),
-        reference=pl.lit(weighted.contrast.reference),
+        *(pl.lit(value).alias(name) for name, value in (labels | names_of(weighted.contrast)).items()),
         population=pl.lit(population or weighted.population),
     ).drop("group")
 
