@@ -4,12 +4,13 @@ Belongs here: the `Analysis` type, the register itself and running it on frames.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 
 import polars as pl
 
+from pipelines.analyses.reads import READS, ReadsByTable, lineage
 from pipelines.analyses.schemas import TABLES, ResultTable
 from pipelines.protocol import Protocol
 
@@ -22,6 +23,7 @@ class Analysis:
 
     `inputs` are table names with their stage (`analysis.subjects`, `results.diagnostics`). `compute` gets the frames
     by those names and the protocol. With `is_full_only` a protocol whose analysis set is `core` gives an empty table.
+    `reads` states the columns that `compute` gets of an input; one that is not named there it gets whole.
     """
 
     table: ResultTable
@@ -29,6 +31,7 @@ class Analysis:
     compute: Callable[[Tables, Protocol], pl.DataFrame]
     method: str
     is_full_only: bool = False
+    reads: ReadsByTable = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -40,11 +43,16 @@ class Analysis:
         """Column names with their meaning, in order."""
         return dict(self.table.descriptions)
 
+    def lineage(self, protocol: Protocol) -> dict[str, list[str]]:
+        """Result columns with the `schema.table.column` they are made of, where that is stated."""
+        return lineage(self.table.schema, self.reads, protocol)
+
     def run(self, tables: Tables, protocol: Protocol) -> pl.DataFrame:
         """The result table, with its columns in order and type."""
         if self.is_full_only and protocol.analysis_set == "core":
             return self.table.empty
-        return self.table.conform(self.compute(tables, protocol))
+        given = {name: self.reads[name].of(tables[name], protocol) for name in self.reads}
+        return self.table.conform(self.compute({**tables, **given}, protocol))
 
 
 def analysis(
@@ -55,7 +63,7 @@ def analysis(
     full: bool = False,
 ) -> tuple[str, Analysis]:
     """A register entry for the result table of that name."""
-    return name, Analysis(TABLES[name], tuple(inputs), compute, method, full)
+    return name, Analysis(TABLES[name], tuple(inputs), compute, method, full, READS.get(name, {}))
 
 
 def in_order(analyses: Mapping[str, Analysis]) -> list[str]:

@@ -58,7 +58,7 @@ class TableAsset:
         if self.types:
             metadata["dagster/column_schema"] = column_schema(self.types, self.meanings)
         if self.lineage:
-            metadata["dagster/column_lineage"] = _column_lineage(self.lineage)
+            metadata["dagster/column_lineage"] = column_lineage(self.lineage)
         return dg.AssetSpec(
             asset_key(self.name),
             deps=[asset_key(name) for name in self.inputs],
@@ -138,6 +138,16 @@ def column_schema(types: Columns, meanings: Columns) -> dg.TableSchema:
     )
 
 
+def column_lineage(lineage: Mapping[str, Sequence[str]]) -> dg.TableColumnLineage:
+    """Columns with the `schema.table.column` they are made from, as the UI shows them."""
+
+    def source(path: str) -> dg.TableColumnDep:
+        schema, table, column = path.split(".")
+        return dg.TableColumnDep(asset_key=dg.AssetKey([schema, table]), column_name=column)
+
+    return dg.TableColumnLineage({column: [source(path) for path in paths] for column, paths in lineage.items()})
+
+
 def checked(study: Study, checks: Sequence[SqlCheck]) -> list[dg.AssetCheckResult]:
     """Run checks, note their verdicts and report them; `not applicable` does not stop a run, an `error` does."""
     verdicts = [run_check(study.warehouse, check) for check in checks]
@@ -161,6 +171,8 @@ def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult
             "protocol_hash": study.protocol.hash,
             **({"published": "no: keys of the protocol were changed for this run"} if study.is_overridden else {}),
             "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings),
+            # once more beside the definition's: the UI follows columns by what was said when the table was made
+            **({"dagster/column_lineage": column_lineage(table.lineage)} if table.lineage else {}),
             **made.shown,
         },
         check_results=checked(study, table.checks) if table.checks else [],
@@ -176,14 +188,6 @@ def _check_result(check: SqlCheck, verdict: Verdict) -> dg.AssetCheckResult:
         metadata=_facts(verdict),
         description=check.meaning if verdict.verdict in ("failed", "error") else check.title,
     )
-
-
-def _column_lineage(lineage: Mapping[str, Sequence[str]]) -> dg.TableColumnLineage:
-    def source(path: str) -> dg.TableColumnDep:
-        schema, table, column = path.split(".")
-        return dg.TableColumnDep(asset_key=dg.AssetKey([schema, table]), column_name=column)
-
-    return dg.TableColumnLineage({column: [source(path) for path in paths] for column, paths in lineage.items()})
 
 
 def _facts(verdict: Verdict) -> dict[str, Any]:

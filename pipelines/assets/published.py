@@ -101,10 +101,7 @@ def _report() -> dg.AssetsDefinition:
         metadata: dict[str, Any] = {name: dg.MetadataValue.path(str(path)) for name, path in paths.items()}
         if front := pictures.pop(FIRST_PAGE, ""):
             metadata[PICTURES] = dg.MetadataValue.md(front)
-        for table, words in pictures.items():  # each stands here, and among the events of the table that it shows
-            metadata[table] = dg.MetadataValue.md(words)
-            shown: dict[str, Any] = {PICTURES: dg.MetadataValue.md(words), "protocol_hash": study.protocol.hash}
-            context.log_event(dg.AssetObservation(asset_key(table), partition=study.release.name, metadata=shown))
+        metadata |= {table: dg.MetadataValue.md(words) for table, words in pictures.items()}
         return dg.MaterializeResult(metadata=metadata | {"protocol_hash": study.protocol.hash})
 
     return committee_report

@@ -9,9 +9,9 @@ import polars as pl
 
 from pipelines.analyses import Analysis
 from pipelines.assets.errors import StageError, plain_errors
-from pipelines.assets.parts import PICTURES, Made, TableAsset, step_name, tables_step
+from pipelines.assets.parts import PICTURES, Made, TableAsset, column_lineage, step_name, tables_step
 from pipelines.assets.report_files import table_pictures
-from pipelines.assets.study import Study
+from pipelines.assets.study import REPORT, Study
 
 _STAMP = {
     "release": "The release that the number was made from",
@@ -39,13 +39,20 @@ def _result_asset(table: str, entry: Analysis) -> dg.AssetsDefinition:
         stamp = (pl.lit(study.release.name).alias("release"), pl.lit(study.protocol.hash).alias("protocol_hash"))
         rows = study.warehouse.write(table, frame.select(*stamp, pl.all()))
         seconds = time.monotonic() - start
-        yield Made(table, rows, seconds, {} if study.makes_report else _shown(study, table))
+        sources = entry.lineage(study.protocol)  # of this protocol's covariates
+        shown = {"dagster/column_lineage": column_lineage(sources)} if sources else {}
+        yield Made(table, rows, seconds, shown | _shown(study, table))
 
     return tables_step(step_name(table), [described], make)
 
 
 def _shown(study: Study, table: str) -> dict[str, Any]:
-    """What a report would show of the table, when this run makes none; a failure to draw it loses no result."""
+    """What a report shows of the table: where that stands, or drawn here when this run makes no report.
+
+    A failure to draw it loses no result.
+    """
+    if study.makes_report:
+        return {PICTURES: dg.MetadataValue.asset(REPORT)}
     try:
         with plain_errors("drawing"):
             words = table_pictures(study.home, study.release.name, study.protocol, study.warehouse.read, table)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from pipelines.analyses import Analysis
+from pipelines.analyses.reads import Reads
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.schemas import ResultTable
 from pipelines.assets import published
@@ -76,7 +77,8 @@ class Tiny:
 
     def definitions(self) -> dg.Definitions:
         """All that Dagster shows of the small study."""
-        entry = Analysis(COUNTS, ("outcomes.ages", "staging.patients"), self.compute, "Counting.")
+        reads = {"outcomes.ages": Reads({"is_old": "is_old"}, ("patients",))}
+        entry = Analysis(COUNTS, ("outcomes.ages", "staging.patients"), self.compute, "Counting.", reads=reads)
         return build_defs(self.home, self.sql, {"counts": entry})
 
     def job(self) -> dg.JobDefinition:

@@ -47,6 +47,35 @@ def test_a_whole_run_publishes_results_with_their_stamp(tiny) -> None:
     snapshot.close()
 
 
+def _said(tiny, *table: str) -> dict[str, dg.MetadataValue]:
+    """What the page of a table says of how it was made last."""
+    with open_instance(tiny.home) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(table))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return dict(event.asset_materialization.metadata)
+
+
+def _sources(said: dict[str, dg.MetadataValue]) -> dict[str, list[str]]:
+    lineage = said["dagster/column_lineage"].value
+    assert isinstance(lineage, dg.TableColumnLineage)
+    return {
+        column: [f"{'.'.join(dep.asset_key.path)}.{dep.column_name}" for dep in deps]
+        for column, deps in lineage.deps_by_column.items()
+    }
+
+
+def test_a_page_tells_of_each_column_what_it_was_made_of_and_where_its_figures_are(tiny) -> None:
+    tiny.run()
+    assert _sources(_said(tiny, "outcomes", "ages"))["is_old"] == [
+        "protocol.rules.horizon_days",
+        "staging.patients.age_years",
+    ]
+    counts = _said(tiny, "results", "counts")
+    assert _sources(counts) == {"is_old": ["outcomes.ages.is_old"], "patients": ["outcomes.ages.patients"]}
+    assert counts["figures and tables"].value == dg.AssetKey(["reports", "committee_report"])
+
+
 def test_changed_keys_of_the_protocol_are_stamped_and_not_published(tiny) -> None:
     tiny.run()
     before = tiny.snapshot.read_bytes()
