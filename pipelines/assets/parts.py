@@ -85,12 +85,16 @@ class TableAsset:
 
 @dataclass(frozen=True)
 class Made:
-    """A table that was just made, with its rows, the seconds it took, and what else its page shall show."""
+    """A table that was just made, with its rows, the seconds it took, and what else its page shall show.
+
+    `lineage` is said here where it depends on the protocol.
+    """
 
     name: str
     rows: int
     seconds: float
     shown: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 Maker = Callable[[Study], Iterable[Made]]
@@ -131,11 +135,27 @@ def step_name(table: str) -> str:
     return table.replace(".", "__")
 
 
-def column_schema(types: Columns, meanings: Columns) -> dg.TableSchema:
-    """Columns with type and meaning, as the UI shows them."""
-    return dg.TableSchema(
-        columns=[dg.TableColumn(name, kind, description=meanings.get(name)) for name, kind in types.items()]
-    )
+def column_schema(
+    types: Columns, meanings: Columns, lineage: Mapping[str, Sequence[str]] | None = None
+) -> dg.TableSchema:
+    """Columns with type and meaning, and with what they are made from in words, as the UI shows them."""
+
+    def words(name: str) -> str | None:
+        made = _made_from((lineage or {}).get(name, ()))
+        return ". ".join(part for part in (meanings.get(name, ""), made) if part) or None
+
+    return dg.TableSchema(columns=[dg.TableColumn(name, kind, description=words(name)) for name, kind in types.items()])
+
+
+def _made_from(sources: Sequence[str]) -> str:
+    """`Made from outcomes.visits: day, value`; many columns of one table are counted."""
+    tables: dict[str, list[str]] = {}
+    for source in sources:
+        table, column = source.rsplit(".", 1)
+        tables.setdefault(table, []).append(column)
+    said = [f"{table}: {', '.join(names) if len(names) < 8 else f'{len(names)} columns'}" for table, names in
+            tables.items()]  # fmt: skip
+    return f"Made from {'; '.join(said)}" if said else ""
 
 
 def column_lineage(lineage: Mapping[str, Sequence[str]]) -> dg.TableColumnLineage:
@@ -163,6 +183,7 @@ def check_description(check: SqlCheck) -> str:
 
 
 def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult[Any]:
+    lineage = made.lineage or table.lineage
     return dg.MaterializeResult(
         asset_key=asset_key(table.name),
         metadata={
@@ -170,9 +191,8 @@ def _result(study: Study, table: TableAsset, made: Made) -> dg.MaterializeResult
             "seconds": round(made.seconds, 3),
             "protocol_hash": study.protocol.hash,
             **({"published": "no: keys of the protocol were changed for this run"} if study.is_overridden else {}),
-            "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings),
-            # once more beside the definition's: the UI follows columns by what was said when the table was made
-            **({"dagster/column_lineage": column_lineage(table.lineage)} if table.lineage else {}),
+            "dagster/column_schema": column_schema(study.warehouse.columns(table.name), table.meanings, lineage),
+            **({"dagster/column_lineage": column_lineage(lineage)} if lineage else {}),
             **made.shown,
         },
         check_results=checked(study, table.checks) if table.checks else [],

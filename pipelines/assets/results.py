@@ -9,7 +9,7 @@ import polars as pl
 
 from pipelines.analyses import Analysis
 from pipelines.assets.errors import StageError, plain_errors
-from pipelines.assets.parts import PICTURES, Made, TableAsset, column_lineage, step_name, tables_step
+from pipelines.assets.parts import PICTURES, Made, TableAsset, step_name, tables_step
 from pipelines.assets.report_files import table_pictures
 from pipelines.assets.study import REPORT, Study
 
@@ -39,9 +39,7 @@ def _result_asset(table: str, entry: Analysis) -> dg.AssetsDefinition:
         stamp = (pl.lit(study.release.name).alias("release"), pl.lit(study.protocol.hash).alias("protocol_hash"))
         rows = study.warehouse.write(table, frame.select(*stamp, pl.all()))
         seconds = time.monotonic() - start
-        sources = entry.lineage(study.protocol)  # of this protocol's covariates
-        shown = {"dagster/column_lineage": column_lineage(sources)} if sources else {}
-        yield Made(table, rows, seconds, shown | _shown(study, table))
+        yield Made(table, rows, seconds, _shown(study, table), entry.lineage(study.protocol))
 
     return tables_step(step_name(table), [described], make)
 

@@ -73,6 +73,10 @@ def test_a_page_tells_of_each_column_what_it_was_made_of_and_where_its_figures_a
     ]
     counts = _said(tiny, "results", "counts")
     assert _sources(counts) == {"is_old": ["outcomes.ages.is_old"], "patients": ["outcomes.ages.patients"]}
+    schema = counts["dagster/column_schema"].value
+    assert isinstance(schema, dg.TableSchema)
+    said = {column.name: column.description for column in schema.columns}
+    assert said["patients"] == "How many. Made from outcomes.ages: patients"
     assert counts["figures and tables"].value == dg.AssetKey(["reports", "committee_report"])
 
 
