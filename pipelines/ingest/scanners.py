@@ -190,10 +190,10 @@ def may_be_name(pseudonyms: pl.Series) -> pl.Series:
 
 
 def may_be_place(sites: pl.Series) -> pl.Series:
-    """Whether each pseudonym of a site may be a name, words that number sites aside (`north`, `site_b`)."""
-    words = plain(sites).str.to_lowercase().str.extract_all(_WORD).list
-    is_harmless = words.eval(pl.element().is_in(list(harmless_words("site")))).list.all()
-    return may_be_name(sites) & ~is_harmless
+    """Whether each pseudonym of a site may be a name, words that number sites aside (`north`, `trial`, `hospB`)."""
+    words = plain(sites).str.to_lowercase().str.extract_all(_WORD)
+    harmless = "|".join(harmless_words("site") | harmless_words("class"))
+    return may_be_name(sites) & ~words.list.eval(pl.element().str.contains(rf"^(?:{harmless})[a-z]{{0,2}}$")).list.all()
 
 
 def is_no_code(codes: pl.Series, more: Iterable[str]) -> pl.Series:

@@ -241,7 +241,9 @@ def test_codes_raise_no_alarm(release, protocol: Protocol, code: str, system: st
     check_release(release.write(), protocol)
 
 
-@pytest.mark.parametrize("site", ["north", "North-West", "A", "site_b", "012", "unit-4"])
+@pytest.mark.parametrize(
+    "site", ["north", "North-West", "A", "site_b", "siteC", "hospB", "trial", "012", "unit-4", "group.red"]
+)
 def test_sites_that_are_only_numbered_raise_no_alarm(release, protocol: Protocol, site: str) -> None:
     release.set("patients", 0, site_id=site)
     assert check_release(release.write(), protocol).violated.is_empty()
