@@ -17,7 +17,7 @@ from pipelines.analyses.covariates import complete_subjects, usable
 from pipelines.analyses.gate import Gate
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import arms, in_ladder_order, names_of, smallest_arm, stacked
-from pipelines.analyses.schemas import NOT_ESTIMABLE
+from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
 from pipelines.models._frames import reason_of
 from pipelines.models.imputation import NUMBERS, Imputations, delta_adjusted, impute, pool_results, tipping_point
 from pipelines.models.propensity import effects, weights
@@ -179,6 +179,7 @@ def _tipping_row(asked: PrimaryOutcome, shifted: pl.DataFrame, contrast: Contras
     }
     at_tip = shifted.filter(pl.col("delta") == (found["tipping_delta"] if found["conclusion"] == "falls" else 0.0))
     row = at_tip.row(0, named=True)
+    note = f"{said[found['conclusion']]}; the limits are those of the difference there"
     return pl.DataFrame(
         [
             {
@@ -189,7 +190,7 @@ def _tipping_row(asked: PrimaryOutcome, shifted: pl.DataFrame, contrast: Contras
                 "estimate": found["tipping_delta"],
                 "ci_low": row["ci_low"],
                 "ci_high": row["ci_high"],
-                "note": f"{said[found['conclusion']]}; the limits are those of the difference there",
+                "note": note if row["status"] == ESTIMABLE else row["reason"],
                 "measure": "shift in points",
                 "status": row["status"],
             }
