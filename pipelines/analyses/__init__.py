@@ -200,6 +200,7 @@ ANALYSES: dict[str, Analysis] = dict(
                 "results.hazard_ratios",
                 "results.subgroups",
                 "results.sensitivity",
+                "results.parametric_fits",
             ],
             traces,
             "From each contrast to its rows, protocol keys, formula, function and source.",

@@ -15,6 +15,7 @@ from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
 from pipelines.models._frames import reason_of
+from pipelines.analyses.trace_names import PARAMETRIC, with_trace
 from pipelines.models.parametric import DISTRIBUTIONS, ParametricFit, parametric_regression
 from pipelines.protocol import Protocol
 
@@ -41,7 +42,7 @@ def parametric_fits(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 fit = parametric_regression(timed, "time_days", "is_event", [TREATMENT, *adjusters], name)
             row = labels | {"distribution": name} | _numbers(fit, withheld, obstacle)
             pieces.append(pl.DataFrame([row], schema_overrides={"reason": pl.String}))
-    return stacked(pieces)
+    return with_trace(stacked(pieces), PARAMETRIC)
 
 
 def _numbers(fit: ParametricFit | None, withheld: str | None, obstacle: str | None) -> dict[str, object]:

@@ -33,6 +33,7 @@ from pipelines.protocol import Protocol
 MMRM = "MMRM"
 MMRM_WEIGHTED = "MMRM, propensity-weighted"
 RANDOM_INTERCEPT = "mixed model with random intercept, unadjusted"
+SANDWICH = "sandwich, clustered by patient"  # of the rungs below the first
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Fitted:
             "outcome": self.outcome,
             "method": named,
             "population": self.population,
-            "variance": self.variance,
+            "variance": SANDWICH if self.variance == "model" and self.fit.variance == "sandwich" else self.variance,
         }
 
 

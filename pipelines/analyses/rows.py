@@ -13,7 +13,7 @@ from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast, Endpoint, Window
 
-NUMBERS = ("estimate", "std_error", "log_std_error", "ci_low", "ci_high", "p_value")
+NUMBERS = ("estimate", "std_error", "log_std_error", "ci_low", "ci_high", "p_value", "df")
 CAUSES = {1: "event", 2: "death"}
 # Strategies for escalation, as `results.contrasts` calls them (ICH E9(R1) 2019).
 TREATMENT_POLICY = "treatment policy"

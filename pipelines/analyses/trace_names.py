@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 CONTRASTS, TIMES, HAZARDS, SUBGROUPS = "contrasts", "restricted_times", "hazard_ratios", "subgroups"
-SENSITIVITY = "sensitivity"
+SENSITIVITY, PARAMETRIC = "sensitivity", "parametric_fits"
 
 # What tells the rows of a table apart, and the letter that their names start with.
 KEYS: dict[str, tuple[str, ...]] = {
@@ -21,8 +21,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     HAZARDS: ("contrast", "endpoint", "view", "model", "term", "weighting", "adjustment", "variance"),
     SUBGROUPS: ("contrast", "outcome", "window", "modifier", "group", "method", "measure"),
     SENSITIVITY: ("contrast", "outcome", "window", "analysis", "measure"),
+    PARAMETRIC: ("contrast", "endpoint", "distribution"),
 }  # fmt: skip
-LETTERS = {CONTRASTS: "C", TIMES: "T", HAZARDS: "H", SUBGROUPS: "S", SENSITIVITY: "R"}
+LETTERS = {CONTRASTS: "C", TIMES: "T", HAZARDS: "H", SUBGROUPS: "S", SENSITIVITY: "R", PARAMETRIC: "P"}
 
 
 def with_trace(rows: pl.DataFrame, table: str = CONTRASTS) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from pipelines.analyses.choices import CENSORING, CHOICES, DROPOUT_WEIGHTS, choi
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.second_opinions import LIBRARY
 from pipelines.analyses.sensitivity import E_VALUE, e_values_of
-from pipelines.analyses.trace_names import CONTRASTS, HAZARDS, KEYS, SENSITIVITY, SUBGROUPS, TIMES, is_own
+from pipelines.analyses.trace_names import CONTRASTS, HAZARDS, KEYS, PARAMETRIC, SENSITIVITY, SUBGROUPS, TIMES, is_own
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import Contrast
 
@@ -66,7 +66,7 @@ def traces(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 "contrast": row["contrast"],
                 "outcome": row.get("outcome") or row.get("endpoint"),
                 "window": row.get("window") or _horizon(row),
-                "method": row.get("method") or row.get("analysis") or _method(row),
+                "method": row.get("method") or row.get("analysis") or row.get("distribution") or _method(row),
                 "input_table": origin.table,
                 "rows_sql": f"SELECT * FROM {place}",
                 "input_rows": counted[place],
@@ -118,7 +118,15 @@ def _origin(table: str, row: Mapping[str, Any], contrast: Contrast, protocol: Pr
         return _of_subgroup(row, contrast)
     if table == SENSITIVITY:
         return _of_sensitivity(row, contrast, protocol, tables)
+    if table == PARAMETRIC:
+        return _of_distribution(row, contrast)
     return _of_failure(table, row, contrast)
+
+
+def _of_distribution(row: Mapping[str, Any], contrast: Contrast) -> Origin:
+    terms = {"endpoint": [row["endpoint"]], "tier": [contrast.tier, contrast.reference]}
+    formula = f"log time ~ tier + X, {row['distribution']}"
+    return Origin(_TIME_TO_EVENT, terms, "pipelines.models.parametric.parametric_regression", formula, CENSORING)
 
 
 def _of_failure(table: str, row: Mapping[str, Any], contrast: Contrast) -> Origin:

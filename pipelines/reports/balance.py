@@ -46,6 +46,29 @@ def furthest(study: Study, rows: pl.DataFrame, weighting: str, tier: str, refere
     return Shown(numbers.fixed(max(known), DIGITS)) if known else numbers.ABSENT
 
 
+def furthest_ratio(study: Study, rows: pl.DataFrame, weighting: str, tier: str, reference: str) -> Cell:
+    """The ratio of variances furthest from 1 among the numbers in these rows, as the larger over the smaller."""
+    ratios = _of_numbers(study, rows, weighting)["variance_ratio"].drop_nulls().to_list()
+    known = [max(ratio, 1 / ratio) for ratio in ratios if ratio > 0]
+    return _largest(study, known, tier, reference)
+
+
+def furthest_distance(study: Study, rows: pl.DataFrame, weighting: str, tier: str, reference: str) -> Cell:
+    """The largest Kolmogorov-Smirnov distance among the numbers in these rows."""
+    return _largest(study, _of_numbers(study, rows, weighting)["ks"].drop_nulls().to_list(), tier, reference)
+
+
+def _of_numbers(study: Study, rows: pl.DataFrame, weighting: str) -> pl.DataFrame:
+    terms = rows["covariate"].unique().to_list()
+    numeric = [term for term in terms if not is_of_counts(study.protocol, term)]
+    return rows.filter((pl.col("weighting") == weighting) & pl.col("covariate").is_in(numeric))
+
+
+def _largest(study: Study, values: list[float], tier: str, reference: str) -> Cell:
+    arms = (keys.patients(tier), keys.patients(reference))
+    return study.gate.number(max(values), DIGITS, *arms) if values else numbers.ABSENT
+
+
 def is_of_counts(protocol: Protocol, term: str) -> bool:
     """Whether a term is an indicator, or a product of indicators: its mean in an arm is a count of patients."""
     kinds = {c.name: c.kind for c in protocol.covariates}

@@ -50,6 +50,12 @@ def _of_patients(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     return _without_counts(_withheld(frame, _each(frame, is_enough)))
 
 
+def _contrasts(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """As estimates of two tiers; degrees of freedom are patients less terms, and are left out as counts are."""
+    rows = _of_patients(study, frame)
+    return rows.with_columns(df=pl.lit(None, pl.Float64)) if "df" in rows.columns else rows
+
+
 def _of_no_group(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
     """Tests and models over all patients, which the analyses refuse on few."""
     return _without_counts(frame)
@@ -272,7 +278,7 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "restricted_times": _of_patients,
     "hazard_ratios": _of_patients,
     "hazard_ratios_over_time": _over_time,
-    "contrasts": _of_patients,
+    "contrasts": _contrasts,
     "ladder_times": _ladder_times,
     "trajectories": _trajectories,
     "responders": _responders,

@@ -70,9 +70,9 @@ def test_every_part_of_a_full_release_applies(document: Document) -> None:
     assert not_applicable(document) == {}
     assert [section.anchor for section in document.sections] == [
         "flow", "table-one", "choice", "completeness", "pain", "responders", "walking", "failure", "comparisons",
-        "balance", "missing", "sensitivity", "subgroups", "definitions", "harm", "occupation", "crossover",
-        "proportional", "sites", "withheld", "literature", "quality", "methods", "target-trials", "thresholds",
-        "checklist",
+        "estimators", "balance", "missing", "sensitivity", "subgroups", "definitions", "harm", "occupation",
+        "crossover", "proportional", "sites", "withheld", "literature", "quality", "methods", "target-trials",
+        "thresholds", "checklist",
     ]  # fmt: skip
 
 
@@ -161,7 +161,8 @@ def test_a_trial_without_failure_walking_or_contrasts_gives_a_report(three_arm_p
     document = build_report(_three_arms, three_arm_protocol)
     reasons = not_applicable(document)
     assert set(reasons) == {
-        "flow", "table-one", "choice", "completeness", "responders", "walking", "failure", "comparisons", "balance",
+        "flow", "table-one", "choice", "completeness", "responders", "walking", "failure", "comparisons", "estimators",
+        "balance",
         "missing", "sensitivity", "subgroups", "definitions", "harm", "occupation", "crossover", "proportional",
         "sites", "withheld", "literature", "quality",
         "target-trials",

@@ -68,7 +68,8 @@ TABLES = (
     table(
         "parametric_fits",
         "Parametric models of time to each contrast's endpoint",
-        "endpoint contrast distribution estimate log_std_error ci_low ci_high p_value log_likelihood aic status reason",
+        "endpoint contrast distribution estimate log_std_error ci_low ci_high p_value log_likelihood aic status reason "
+        "trace",
         distribution=(pl.String, "Distribution of the time"),
         estimate="Time ratio: above 1 the event comes later in the tier",
         log_std_error="Standard error of the logarithm of the time ratio",

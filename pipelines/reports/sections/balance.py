@@ -165,31 +165,50 @@ def _arm(study: Study, contrast: Contrast, tier: str, bins: Sequence[tuple[float
 
 
 def _balance_table(study: Study) -> list[Table]:
-    """Largest differences of modelled covariates before and after weighting, with what weighting costs."""
-    frame = study.snapshot["results.balance"].filter("is_modelled")
-    rows = []
+    """How far apart means, variances and distributions were and became, in the model and out of it."""
+    frame = study.snapshot["results.balance"].filter(pl.col("weighting").is_in([balance.UNWEIGHTED, "overlap"]))
+    rows: list[Row] = []
     for contrast in study.protocol.contrasts:
         mine = frame.filter(pl.col("contrast") == contrast.name)
-        cells = [
-            balance.furthest(study, mine, w, contrast.tier, contrast.reference) for w in (balance.UNWEIGHTED, "overlap")
-        ]
-        rows.append(Row((study.versus(contrast), *cells, _effective(study, contrast))))
-    limit = numbers.fixed(study.protocol.diagnostics.smd_maximum, 2)
+        rows.append(Row((study.versus(contrast),), "group"))
+        for is_modelled, label in ((True, "In the model"), (False, "Left out of it")):
+            terms = mine.filter(pl.col("is_modelled") == is_modelled)
+            if terms.height:
+                worth = _effective(study, contrast) if is_modelled else ""
+                rows.append(Row((label, *_furthest(study, terms, contrast), worth), indent=1))
+    limits = study.protocol.diagnostics
+    before_after = ("Before", "After")
     return [
         Table(
             "table-balance",
             "How alike the groups were made",
             (
-                Column("Contrast", "left"),
-                Column("Before weighting", group="Largest standardised difference"),
-                Column("After weighting", group="Largest standardised difference"),
+                Column("Terms", "left"),
+                *[Column(head, group="Standardised difference") for head in before_after],
+                *[Column(head, group="Ratio of variances") for head in before_after],
+                *[Column(head, group="Kolmogorov–Smirnov") for head in before_after],
                 Column("Effective sample size"),
             ),
             tuple(rows),
-            reading=f"Groups count as alike up to {limit}. Weighting makes modelled covariates alike by design and "
-            "costs information: the effective sample size is how many unweighted patients the smaller arm is worth.",
-            source="results.balance (is_modelled); results.diagnostics (check = effective sample size)",
+            reading="The term furthest apart, before and after overlap weighting. Groups count as alike up to "
+            f"{numbers.fixed(limits.smd_maximum, 2)} of a standardised difference or distance and a ratio of variances "
+            f"up to {limits.variance_ratio_maximum:g} (larger over smaller), and beyond what chance makes of so many "
+            "terms. Weighting makes the means in its model alike by design; what it leaves out (squares, products of "
+            "two) tells more. Variances and distributions are those of numbers: of what is counted they would give "
+            "counts away. Effective sample size: how many unweighted patients the smaller arm is worth.",
+            source="results.balance (weighting = unweighted, overlap); results.diagnostics (check = effective sample "
+            "size)",
         )
+    ]
+
+
+def _furthest(study: Study, terms: pl.DataFrame, contrast: Contrast) -> list[Cell]:
+    """The largest difference, ratio of variances and distance among these terms, each before and after weighting."""
+    pair = (contrast.tier, contrast.reference)
+    return [
+        found(study, terms, weighting, *pair)
+        for found in (balance.furthest, balance.furthest_ratio, balance.furthest_distance)
+        for weighting in (balance.UNWEIGHTED, "overlap")
     ]
 
 

@@ -1,8 +1,11 @@
 """What was withheld and why: failed diagnostics, the negative control, and all verdicts."""
 
+from typing import Any
+
 import polars as pl
 
-from pipelines.reports import numbers, wording
+from pipelines.protocol_parts import Contrast
+from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Bullets, Callout, Cell, Column, Paragraph, Row, Section, Shown, Table
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
@@ -33,7 +36,8 @@ def withheld(study: Study) -> Section:
         )
     else:
         blocks.append(_failed_table(study, asked))
-    blocks += [*_negative_control(study, frame), *_crossover(study, frame), _verdict_table(study, frame)]
+    blocks += [*_negative_control(study, frame), *_crossover(study, frame)]
+    blocks += [*_checks_table(study, frame), _verdict_table(study, frame)]
     return Section("withheld", title, tuple(blocks))
 
 
@@ -156,6 +160,56 @@ def _limit(value: float | None) -> str:
     if value is None:
         return numbers.ABSENT
     return numbers.fixed(value, 0 if float(value).is_integer() and abs(value) >= 2 else 2)
+
+
+_CHECKS = {
+    "balance of modelled terms": "Means of what the model holds, largest standardised difference",
+    "balance of unmodelled terms": "Means of what it leaves out, largest standardised difference",
+    "variance ratio": "Variances, larger over smaller",
+    "distributions": "Distributions, largest Kolmogorov–Smirnov distance",
+    "effective sample size": "Effective sample size of the arm with least to spare",
+    "negative control": "Negative control, p",
+}
+
+
+def _checks_table(study: Study, frame: pl.DataFrame) -> list[Table]:
+    """What each contrast as a whole was found to have, beside the limit, whether it passed or not."""
+    whole = frame.filter(pl.col("outcome").is_null() & pl.col("check").is_in(list(_CHECKS)))
+    if whole.is_empty():
+        return []
+    body = []
+    for check, label in _CHECKS.items():
+        rows = whole.filter(pl.col("check") == check)
+        found = {row["contrast"]: row for row in rows.iter_rows(named=True)}
+        cells = [_checked(study, found[c.name], c) if c.name in found else "" for c in study.protocol.contrasts]
+        if rows.height:
+            body.append(Row((label, *cells)))
+    return [
+        Table(
+            "table-checks-of-contrasts",
+            "What each contrast was held to, under overlap weights",
+            (Column("Check", "left"), *[Column(study.versus(c)) for c in study.protocol.contrasts]),
+            tuple(body),
+            reading="What was found, and its limit in brackets: the largest allowed for differences, ratios and "
+            "distances, the smallest for sizes and p. ✗ marks what failed. A limit on many terms grows by what chance "
+            "alone makes of so many.",
+            source="results.diagnostics (outcome empty)",
+        )
+    ]
+
+
+def _checked(study: Study, row: dict[str, Any], contrast: Contrast) -> Cell:
+    """A value with its limit."""
+    if row["value"] is None:
+        return Shown(row["verdict"] if row["verdict"] == "not applicable" else f"{row['verdict']} ✗", is_withheld=True)
+    arms = [keys.patients(tier) for tier in (contrast.tier, contrast.reference)]
+    failed = " ✗" if row["verdict"] == "failed" else ""
+    if row["check"] == "effective sample size":
+        size = study.gate.effective(float(row["value"]), *arms)
+        return Shown(f"{size} ({numbers.fixed(row['threshold'], 0)}){failed}", size.is_withheld)
+    is_p = row["check"] == _NEGATIVE_CONTROL
+    value = numbers.p_value(row["value"]) if is_p else numbers.fixed(row["value"], 2)
+    return study.gate.text(f"{value} ({numbers.fixed(row['threshold'], 2)}){failed}", *arms)
 
 
 def _verdict_table(study: Study, frame: pl.DataFrame) -> Table:

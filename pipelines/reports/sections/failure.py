@@ -12,6 +12,7 @@ from pipelines.reports.figures.marks import Series
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.curves import curve_series, month_ticks, numbers_at_ticks
+from pipelines.reports.sections.failure_models import parametric_table, tests_table
 from pipelines.reports.study import Study
 
 
@@ -26,7 +27,7 @@ def failure(study: Study) -> Section:
         return not_applicable("failure", title, "No time-to-event rows were found for the protocol's endpoints.")
     blocks: list[Figure | Table | Callout] = [linkage(study)]
     blocks += [_incidence_figure(study, endpoint) for endpoint in shown]
-    blocks.append(_horizon_table(study))
+    blocks += [_horizon_table(study), *tests_table(study), *parametric_table(study)]
     return Section("failure", title, tuple(blocks))
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
-from pipelines.reports import keys, numbers, patterns
+from pipelines.reports import keys, numbers, patterns, wording
 from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Table
 from pipelines.reports.estimates import estimate_cell
 from pipelines.reports.gate import LEGEND
@@ -38,8 +38,26 @@ def missing(study: Study) -> Section:
         f"the weight of those like them in {alike} who were not (dropout weights); the full analysis set also imputes "
         "the missing and asks how much worse they would have to be for a conclusion to fall ([how firm](#sensitivity))."
     )
-    blocks: tuple[Block, ...] = (lead, *tables)
+    blocks: tuple[Block, ...] = (lead, *_filled(study), *tables)
     return Section("missing", title, blocks)
+
+
+def _filled(study: Study) -> list[Paragraph]:
+    """Which covariates were not known of some patients, and how they were filled."""
+    frame = study.snapshot["results.imputation"]
+    gaps = frame.filter(pl.col("missing") > 0) if frame.height else frame
+    if gaps.is_empty():
+        return []
+    labels = {covariate.name: covariate.label for covariate in study.protocol.covariates}
+    names = [wording.inside(labels.get(name, name)) for name in gaps["covariate"].unique(maintain_order=True)]
+    rules = numbers.listed(gaps["rule"].drop_nulls().unique(maintain_order=True).to_list())
+    return [
+        Paragraph(
+            f"**Before treatment**, {numbers.listed(names)} were not known of some patients. They are filled by: "
+            f"{rules}. The [table of patients](#table-1) says how many, where that may be told. Multiple imputation, "
+            "in the full analysis set, draws them instead.",
+        )
+    ]
 
 
 def _patterns_table(study: Study) -> list[Table]:

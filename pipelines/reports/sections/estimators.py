@@ -1,0 +1,254 @@
+"""The same questions by other estimators: side by side, with both standard errors, and over all visits (MMRM).
+
+What leads is in `comparison`; further choices (populations, the missing, strategies) are in `sensitivity`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from pipelines.protocol_parts import Contrast, PrimaryOutcome
+from pipelines.reports import keys, numbers
+from pipelines.reports.content import Cell, Column, Row, Section, Table
+from pipelines.reports.estimates import estimate_cell, withheld_notes
+from pipelines.reports.gate import ABOUT
+from pipelines.reports.ledger import Key, round_count
+from pipelines.reports.sections import not_applicable
+from pipelines.reports.sentences import digits_of
+from pipelines.reports.study import Study
+
+_WEIGHTED = ("propensity-weighted", "propensity-weighted joint time and speed")
+_MMRM = "MMRM"
+_ADJUSTED_MEAN = ", adjusted mean"
+_LEADING = ("mean difference", "distance ratio")
+_MANY = 200  # degrees of freedom beyond which limits are those of the normal distribution for all that is printed
+
+
+@dataclass(frozen=True)
+class _Estimator:
+    """A column of estimates: its header and the rows of `results.contrasts` that stand in it."""
+
+    header: str
+    rows: pl.Expr
+
+
+_COLUMNS = (
+    _Estimator(
+        "Weighted (primary)",
+        pl.col("method").is_in(_WEIGHTED)
+        & (pl.col("population") == "overlap")
+        & (pl.col("variance") == "weights estimated"),
+    ),
+    _Estimator("Regression", pl.col("method").str.ends_with("covariate-adjusted")),
+    _Estimator("Doubly robust", pl.col("method").str.starts_with("doubly robust")),
+    _Estimator("Repeated measures", pl.col("method").str.contains(r"^MMRM( \(.*symmetry\))?$")),
+    _Estimator("Unadjusted", pl.col("method").str.ends_with("baseline only")),
+)
+_VARIANCES = ("weights fixed", "weights estimated", "weights estimated, clustered by site")
+
+
+def estimators(study: Study) -> Section:
+    """Estimators side by side, standard errors side by side, and the repeated-measures model visit by visit."""
+    title = "The same questions by other estimators"
+    frame = study.snapshot["results.contrasts"]
+    if frame.is_empty():
+        return not_applicable("estimators", title, "No contrast was estimated in this release.")
+    rows = frame.filter(
+        pl.col("measure").is_in(_LEADING)
+        & (pl.col("strategy").fill_null("treatment policy") == "treatment policy")
+        & pl.col("contrast").is_not_null()
+    )
+    made = [_side_by_side(study, rows), _standard_errors(study, rows), _by_visit(study, rows), _means(study)]
+    tables = tuple(table for table in made if table is not None)
+    if not tables:
+        return not_applicable("estimators", title, "Each question was answered by one estimator only.")
+    return Section("estimators", title, tables)
+
+
+def _at(rows: pl.DataFrame, question: PrimaryOutcome) -> pl.DataFrame:
+    return rows.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+
+
+def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[Key, Key]:
+    return keys.seen(outcome, window, contrast.tier), keys.seen(outcome, window, contrast.reference)
+
+
+def _digits(study: Study, outcome: str, rows: pl.DataFrame) -> int:
+    return 2 if (rows["measure"] == "distance ratio").any() else digits_of(study, outcome)
+
+
+def _by_question(
+    study: Study, rows: pl.DataFrame, cells_of: Callable[[pl.DataFrame, PrimaryOutcome, Contrast], Sequence[Cell]]
+) -> tuple[Row, ...]:
+    """A group of rows a question, a row a contrast."""
+    body: list[Row] = []
+    for question in study.asked:
+        here = _at(rows, question)
+        if here.is_empty():
+            continue
+        label = f"{study.protocol.instrument(question.outcome).label}, {study.window_label(question.window)}"
+        body.append(Row((label,), "group"))
+        for contrast in study.protocol.contrasts:
+            mine = here.filter(pl.col("contrast") == contrast.name)
+            body.append(Row((study.versus(contrast), *cells_of(mine, question, contrast)), indent=1))
+    return tuple(body)
+
+
+# --------------------------------------------------------------------------------------------------------- side by side
+
+
+def _side_by_side(study: Study, rows: pl.DataFrame) -> Table | None:
+    asked = pl.concat([_at(rows, question) for question in study.asked]) if study.asked else rows.clear()
+    shown = [one for one in _COLUMNS if asked.filter(one.rows).height]
+    if len(shown) < 2:
+        return None
+
+    def cells(mine: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> list[Cell]:
+        arms = _arms(question.outcome, question.window, contrast)
+        found = [mine.filter(one.rows) for one in shown]
+        digits = _digits(study, question.outcome, mine)
+        return [
+            estimate_cell(study, one.row(0, named=True), digits, *arms) if one.height else numbers.ABSENT
+            for one in found
+        ]
+
+    return Table(
+        "table-estimators",
+        "Each question by each estimator",
+        (Column("Contrast", "left"), *[Column(one.header, group="Difference or ratio (95 % CI)") for one in shown]),
+        _by_question(study, asked, cells),
+        reading="Weighted: overlap weights, with errors that allow for their estimation; it leads. Regression: "
+        "analysis of covariance with HC3 variance, for walking the joint model of time and speed with covariates. "
+        "Doubly robust: augmented inverse-probability weighting, right if either of its two models is. Repeated "
+        "measures: all visits together. Unadjusted: the outcome's own baseline only. All but the weighted ones speak "
+        "of everyone in both arms, so that answers may differ without either being wrong.",
+        notes=withheld_notes(study, [asked]),
+        source="results.contrasts (measure = mean difference, distance ratio; strategy = treatment policy)",
+    )
+
+
+def _standard_errors(study: Study, rows: pl.DataFrame) -> Table | None:
+    weighted = rows.filter(pl.col("method").is_in(_WEIGHTED) & (pl.col("population") == "overlap"))
+    shown = [name for name in _VARIANCES if (weighted["variance"] == name).any()]
+    if len(shown) < 2:
+        return None
+
+    def cells(mine: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> list[Cell]:
+        arms = _arms(question.outcome, question.window, contrast)
+        found = [mine.filter(pl.col("variance") == name) for name in shown]
+        return [_error(study, one, _digits(study, question.outcome, mine) + 1, arms) for one in found]
+
+    heads = {"weights fixed": "Weights fixed", "weights estimated": "Weights estimated"}
+    return Table(
+        "table-standard-errors",
+        "Standard errors of the weighted answers",
+        (
+            Column("Contrast", "left"),
+            *[Column(heads.get(name, "Clustered by site"), group="Standard error of") for name in shown],
+        ),
+        _by_question(study, weighted, cells),
+        reading="Of the difference, or of the logarithm of the ratio. Weights fixed: as if the weights had been known, "
+        "which most programs give. Weights estimated: stacked estimating equations, which all limits in this report "
+        "are made of. Clustered by site: patients of a site may be alike; where there are enough sites.",
+        source="results.contrasts (std_error by variance; population = overlap)",
+    )
+
+
+def _error(study: Study, found: pl.DataFrame, digits: int, arms: Sequence[Key]) -> Cell:
+    if found.is_empty():
+        return numbers.ABSENT
+    row = found.row(0, named=True)
+    if row["status"] != "estimable":
+        return estimate_cell(study, row, digits, *arms)
+    return replace(study.gate.number(row["std_error"], digits, *arms), trace=row.get("trace") or "")
+
+
+# ------------------------------------------------------------------------------------------------------ over all visits
+
+
+def _by_visit(study: Study, rows: pl.DataFrame) -> Table | None:
+    """Contrasts of the repeated-measures model at every visit, with their degrees of freedom."""
+    mine = rows.filter(_COLUMNS[3].rows)
+    if mine.is_empty():
+        return None
+    windows = [w.name for w in study.protocol.windows if (mine["window"] == w.name).any()]
+    body: list[Row] = []
+    for outcome in mine["outcome"].unique(maintain_order=True):
+        here = mine.filter(pl.col("outcome") == outcome)
+        body.append(Row((study.protocol.instrument(outcome).label,), "group"))
+        for contrast in study.protocol.contrasts:
+            found = {row["window"]: row for row in here.filter(pl.col("contrast") == contrast.name).to_dicts()}
+            arms = {window: _arms(outcome, window, contrast) for window in windows}
+            estimates = [
+                estimate_cell(study, found[w], digits_of(study, outcome), *arms[w]) if w in found else numbers.ABSENT
+                for w in windows
+            ]
+            degrees = [_degrees(study, found.get(w, {}).get("df"), arms[w]) for w in windows]
+            body += [
+                Row((study.versus(contrast), *estimates), indent=1),
+                Row(("degrees of freedom", *degrees), indent=2),
+            ]
+    return Table(
+        "table-repeated",
+        "Differences at every visit from all visits together (MMRM)",
+        (Column("Contrast", "left"), *[Column(study.window_label(w), group="Difference (95 % CI)") for w in windows]),
+        tuple(body),
+        reading="A mixed model for repeated measures with visit by tier, baseline by visit and the covariates, fitted "
+        "by restricted likelihood: right where a missed visit depends on what was seen before. Degrees of freedom are "
+        f"Satterthwaite's, to the nearest 5; above {_MANY} they make no difference.",
+        notes=(_rungs(study, mine), *withheld_notes(study, [mine])),
+        source="results.contrasts (method starts with MMRM; population = ate)",
+    )
+
+
+def _degrees(study: Study, df: float | None, arms: Sequence[Key]) -> Cell:
+    if df is None:
+        return numbers.ABSENT
+    said = f">{_MANY}" if df > _MANY else f"{ABOUT}{round_count(round(df))}"
+    return study.gate.text(said, *arms)
+
+
+def _rungs(study: Study, rows: pl.DataFrame) -> str:
+    """Which covariance of the ladder of fallbacks each outcome's model has."""
+    said = []
+    for outcome, method in rows.select("outcome", "method").unique(maintain_order=True).iter_rows():
+        rung = method.removeprefix(_MMRM).strip(" ()")
+        kind = f"{rung}, with sandwich variance" if rung else "unstructured, with the model's variance"
+        said.append(f"{study.protocol.instrument(outcome).short_label}: {kind}")
+    return (
+        f"Covariance of a patient's visits: {'; '.join(said)}. The order of fallbacks is fixed beforehand: "
+        "unstructured, then heterogeneous compound symmetry, then compound symmetry."
+    )
+
+
+def _means(study: Study) -> Table | None:
+    """Adjusted means of the repeated-measures model by tier and visit."""
+    frame = study.snapshot["results.trajectories"]
+    if frame.is_empty():
+        return None
+    rows = frame.filter(pl.col("method").str.starts_with(_MMRM) & pl.col("method").str.ends_with(_ADJUSTED_MEAN))
+    if rows.is_empty():
+        return None
+    body: list[Row] = []
+    for outcome in rows["outcome"].unique(maintain_order=True):
+        body.append(Row((study.protocol.instrument(outcome).label,), "group"))
+        here = rows.filter(pl.col("outcome") == outcome)
+        for window in [w.name for w in study.protocol.windows if (here["window"] == w.name).any()]:
+            found = {row["tier"]: row for row in here.filter(pl.col("window") == window).to_dicts()}
+            cells = [
+                estimate_cell(study, found[tier], digits_of(study, outcome), keys.seen(outcome, window, tier))
+                if tier in found
+                else numbers.ABSENT
+                for tier in study.tiers
+            ]
+            body.append(Row((study.window_label(window), *cells), indent=1))
+    return Table(
+        "table-adjusted-means",
+        "Adjusted means by visit and tier (MMRM)",
+        (Column("Visit", "left"), *[Column(study.short(tier)) for tier in study.tiers]),
+        tuple(body),
+        reading="What the model expects of each tier had it been given to patients with the covariates of all (95 % "
+        "interval). The five tiers stand beside each other to be described; only neighbours are compared.",
+        source="results.trajectories (method = MMRM, adjusted mean)",
+    )
