@@ -5,8 +5,8 @@ from what the gate let pass; plain strings are wording, protocol text or names. 
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 
@@ -64,6 +64,23 @@ def plain(text: str) -> str:
     return "".join(span.text for span in spans(text))
 
 
+class Sentence(str):
+    """Wording made from results: `source` names the tables that it is from, `told` the contrasts in it (what, trace).
+
+    It may stand wherever wording may. `trace` is its own name; the report gives it one in a section, on the first page
+    its place in its list is its name (`found-1`).
+    """
+
+    source: str
+    told: tuple[tuple[str, str], ...]
+    trace: str
+
+    def __new__(cls, text: str, source: str, told: Iterable[tuple[str, str]] = (), trace: str = "") -> "Sentence":
+        made = super().__new__(cls, text)
+        made.source, made.told, made.trace = source, tuple(told), trace
+        return made
+
+
 @dataclass(frozen=True)
 class Paragraph:
     """A paragraph; `text` may hold `**strong**` and `[label](#anchor)`."""
@@ -109,6 +126,7 @@ class KeyFigure:
     value: Shown
     label: str
     note: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -219,6 +237,62 @@ class Document:
     notice: str
     language: str = "en"
     keywords: tuple[str, ...] = field(default_factory=tuple)
+
+
+def wordings(block: Block) -> tuple[str, ...]:
+    """The wording of a block of text; none of an exhibit."""
+    match block:
+        case Paragraph(text=text) | Callout(text=text):
+            return (text,)
+        case Bullets(items=items):
+            return items
+    return ()
+
+
+def with_wordings(block: Block, texts: Sequence[str]) -> Block:
+    """The block of text with other wording in the place of its own."""
+    match block:
+        case Paragraph() | Callout():
+            return replace(block, text=texts[0])
+        case Bullets():
+            return replace(block, items=tuple(texts))
+    return block
+
+
+def origin(block: Block) -> str:
+    """`Source: … · Trace: …` of a block of text that is made from results; empty for others."""
+    made = [text for text in wordings(block) if isinstance(text, Sentence) and text.trace]
+    if not made:
+        return ""
+    names = made[0].trace if len(made) == 1 else f"{made[0].trace} to {made[-1].trace}"
+    return f"Source: {'; '.join(dict.fromkeys(one.source for one in made))} · Trace: {names}"
+
+
+def sentences(document: Document) -> Iterable[tuple[str, str, Sentence]]:
+    """Every sentence made from results with its trace and where it stands, the first page first."""
+    for name in ("found", "changed", "certainty", "review"):
+        for number, text in enumerate(getattr(document.summary, name), 1):
+            if isinstance(text, Sentence):
+                yield f"{name}-{number}", "Sentence of the first page", text
+    yield from _sentences(document.sections)
+
+
+def page_one_traces(document: Document) -> str:
+    """How the sentences of the first page are called, for its foot; empty where none is made from results."""
+    first: dict[str, str] = {}
+    for trace, place, _ in sentences(document):
+        if place.endswith("first page"):
+            first.setdefault(trace.rpartition("-")[0], trace)
+    return f"Trace of a sentence: its list and place, as {', '.join(first.values())}." if first else ""
+
+
+def _sentences(sections: Iterable[Section]) -> Iterable[tuple[str, str, Sentence]]:
+    for section in sections:
+        for block in section.blocks:
+            for text in wordings(block):
+                if isinstance(text, Sentence) and text.trace:
+                    yield text.trace, f"Sentence in {section.title}", text
+        yield from _sentences(section.parts)
 
 
 def exhibits(sections: Iterable[Section]) -> Iterable[Table | Figure]:

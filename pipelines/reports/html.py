@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pipelines.reports import content, style
-from pipelines.reports.content import Block, Column, Document, Formula, Panel, Shown, Table
+from pipelines.reports.content import Block, Column, Document, Formula, Panel, Shown, Table, origin, page_one_traces
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCREEN = 1.22  # drawings are made for print at 7 pt and shown this much larger on screen
@@ -47,6 +47,8 @@ def _environment(drawings: "_Drawings") -> Environment:
     environment.globals |= {
         "draw": drawings.panel,
         "draw_formula": drawings.formula,
+        "origin": origin,
+        "page_one_traces": page_one_traces,
         "kind": lambda block: type(block).__name__,
         "header_rows": header_rows,
         "row_groups": row_groups,

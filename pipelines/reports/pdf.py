@@ -58,6 +58,10 @@ def _plain(value: Any) -> Any:
         plain["kind"] = type(value).__name__
         if isinstance(value, content.Callout):
             plain["tone"] = value.kind
+        if isinstance(value, content.Paragraph | content.Bullets | content.Callout):
+            plain["origin"] = content.origin(value)
+        if isinstance(value, content.Document):
+            plain["traces"] = content.page_one_traces(value)
         if isinstance(value, content.Row):
             plain["role"] = value.kind
         if isinstance(value, content.Table):

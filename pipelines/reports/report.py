@@ -1,12 +1,24 @@
 """The committee report of a release: which sections, in which order, with numbered exhibits and a stamp."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from inspect import getsource
+from itertools import count
 
 from pipelines.protocol import Protocol
-from pipelines.reports.content import Block, Document, Facts, Figure, Section, Table
+from pipelines.reports.content import (
+    Block,
+    Document,
+    Facts,
+    Figure,
+    Section,
+    Sentence,
+    Table,
+    with_wordings,
+    wordings,
+)
 from pipelines.reports.ledger import Decisions
 from pipelines.reports.sections import (
     balance,
@@ -138,7 +150,7 @@ def _version(package: str) -> str:
 
 
 def numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
-    """The sections with tables and figures numbered in reading order."""
+    """The sections with tables and figures numbered in reading order, and sentences named by section and place."""
     seen = {Table: 0, Figure: 0}
 
     def number(block: Block) -> Block:
@@ -148,7 +160,20 @@ def numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
         return block
 
     def walk(section: Section) -> Section:
-        blocks = tuple(number(block) for block in section.blocks)
+        blocks = tuple(number(block) for block in _named(section))
         return replace(section, blocks=blocks, parts=tuple(walk(part) for part in section.parts))
 
     return tuple(walk(section) for section in sections)
+
+
+def _named(section: Section) -> Iterator[Block]:
+    """The blocks with each sentence that is made from results named after the section, in order."""
+    place = count(1)
+    for block in section.blocks:
+        named = [
+            Sentence(str(text), text.source, text.told, f"{section.anchor}-{next(place)}")
+            if isinstance(text, Sentence)
+            else text
+            for text in wordings(block)
+        ]
+        yield with_wordings(block, named)

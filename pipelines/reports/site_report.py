@@ -7,12 +7,14 @@ together) gives away no small count.
 from typing import Any
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Document, KeyFigure, KeyFigures, Shown, Summary
+from pipelines.reports.content import Document, KeyFigure, KeyFigures, Sentence, Shown, Summary
 from pipelines.reports.report import NOTICE, numbered, stamp
 from pipelines.reports.sections import cohort, sites
 from pipelines.reports.sections.site_figures import chart_signals, is_shown
 from pipelines.reports.study import Study
 
+_INDICATORS = "results.site_indicators"
+_SIGNALS = "results.site_indicators (signal); results.site_cusum (signal)"
 _LOOK = "Look at the data first, then at case mix, then at care ([treating sites](#sites))."
 
 
@@ -53,20 +55,22 @@ def _summary(study: Study, site: str) -> Summary:
         if site in marked
     ]
     figures = [
-        KeyFigure(study.gate.count(keys.at_site(site)), "patients", "first tier given at this site"),
-        KeyFigure(Shown(str(len(review))), "for review", "points below"),
+        KeyFigure(
+            study.gate.count(keys.at_site(site)), "patients", "first tier given at this site", "analysis.subjects"
+        ),
+        KeyFigure(Shown(str(len(review))), "for review", "points below", _SIGNALS),
     ]
     certainty = (
         "Figures are observed over expected: 1 is what such patients have over all sites of the network. They allow "
         "for recorded case mix only.",
         "A figure within its limits is no proof of being ordinary; with few patients little can be seen.",
     )
+    none = "No outcome of this site could be judged in this release."
     return Summary(
         KeyFigures(tuple(figures)),
-        tuple(_sentence(study, indicator, row) for indicator, row in mine)
-        or ("No outcome of this site could be judged in this release.",),
-        certainty,
-        tuple(review) or ("Nothing reached a threshold for review.",),
+        tuple(Sentence(text, _INDICATORS) for text in [_sentence(study, *one) for one in mine] or [none]),
+        tuple(Sentence(text, "protocol (sites, covariates)") for text in certainty),
+        tuple(Sentence(text, _SIGNALS) for text in review or ["Nothing reached a threshold for review."]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which exhibits a report has and which traced contrasts stand in each: kept beside it, for `lss trace`.
+"""Which exhibits and sentences a report has and which contrasts stand in each: kept beside it, for `lss trace`.
 
 Belongs here: the index and its file. Does not belong here: what a trace leads to (`results.traces`).
 """
@@ -7,14 +7,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from pipelines.reports.content import Document, Figure, Table, exhibits, traced
+from pipelines.reports.content import Document, Figure, Table, exhibits, plain, sentences, traced
 
 TRACES_FILE = "traces.json"
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table or figure: its trace, what it is called, its source, and its contrasts as (what, trace)."""
+    """A table, figure or sentence: its trace, what it is called, its source, and its contrasts as (what, trace)."""
 
     trace: str
     name: str
@@ -41,6 +41,11 @@ def _exhibits(document: Document) -> Iterator[Exhibit]:
         yield _exhibit(document.summary.figure)
     for exhibit in exhibits(document.sections):
         yield _exhibit(exhibit)
+    for number, figure in enumerate(document.summary.figures.items, 1):
+        if figure.source:
+            yield Exhibit(f"figures-{number}", "Key figure", f"{figure.value} {figure.label}", figure.source, ())
+    for trace, place, text in sentences(document):
+        yield Exhibit(trace, place, plain(text), text.source, text.told)
 
 
 def _exhibit(exhibit: Table | Figure) -> Exhibit:

@@ -33,42 +33,53 @@ def _cells(table: Table, group: str, row: str) -> list[str]:
 
 def test_each_question_stands_once_by_each_estimator(tables: dict[str, Table]) -> None:
     table = tables["table-estimators"]
-    assert [column.header for column in table.columns[1:]] == [
-        "Weighted (primary)", "Regression", "Doubly robust", "Repeated measures", "Unadjusted",
+    assert [c.header for c in table.columns[1:]] == [
+        "ESI vs conservative", "MILD vs ESI", "Laminectomy vs MILD", "Fusion vs laminectomy",
     ]  # fmt: skip
-    assert _cells(table, "Leg pain", "MILD vs ESI") == ["−1.0 (−1.5 to −0.5)"] * 5
-    assert _cells(table, "Leg pain", "Laminectomy vs MILD") == ["withheld"] * 5
+    for estimator in ("Weighted (primary)", "Regression", "Doubly robust", "Repeated measures", "Unadjusted"):
+        shown = "−1.0 (−1.5 to −0.5)"
+        assert _cells(table, "Leg pain", estimator) == [shown, shown, "withheld", shown], estimator
     assert table.notes == (
         "Withheld: Laminectomy vs MILD (effective sample size 38 of the 50 required). [What was withheld](#withheld) "
         "says what was found.",
     )
 
 
-def test_both_standard_errors_stand_side_by_side(tables: dict[str, Table]) -> None:
+def test_both_standard_errors_stand_below_each_other(tables: dict[str, Table]) -> None:
     table = tables["table-standard-errors"]
-    assert [column.header for column in table.columns[1:]] == ["Weights fixed", "Weights estimated"]
-    assert _cells(table, "Leg pain", "MILD vs ESI") == ["0.34", "0.25"]
-    assert _cells(table, "Leg pain", "Laminectomy vs MILD") == ["withheld", "withheld"]
+    assert _cells(table, "Leg pain", "Weights fixed") == ["0.34", "0.34", "withheld", "0.34"]
+    assert _cells(table, "Leg pain", "Weights estimated") == ["0.25", "0.25", "withheld", "0.25"]
 
 
 def test_repeated_measures_give_degrees_of_freedom_and_the_covariance_used(tables: dict[str, Table]) -> None:
-    """Degrees of freedom are nearly a count of patients, so they are rounded to 5; many are only said to be many."""
+    """Degrees of freedom are nearly a count of patients, so the fewest of the visits are told, to the nearest 5."""
     table = tables["table-repeated"]
-    assert [column.header for column in table.columns[1:]] == ["6 months", "12 months"]
-    assert _cells(table, "Leg pain", "MILD vs ESI") == ["−1.0 (−1.5 to −0.5)"] * 2
-    assert _cells(table, "Leg pain", "degrees of freedom") == ["≈95", ">200"]
+    for visit in ("6 months", "12 months"):
+        shown = "−1.0 (−1.5 to −0.5)"
+        assert _cells(table, "Leg pain", visit) == [shown, shown, "withheld", shown]
+    assert _cells(table, "Leg pain", "Degrees of freedom, fewest") == ["≈95", "≈95", "–", "≈95"]
     assert table.notes[0].startswith(
         "Covariance of a patient's visits: Leg pain: unstructured, with the model's variance."
     )
 
 
+def test_many_degrees_of_freedom_are_only_said_to_be_many(large_study: Study) -> None:
+    many = large_study.snapshot["results.contrasts"].with_columns(df=pl.col("df") + 200)
+    assert _cells(_repeated(large_study, many), "Leg pain", "Degrees of freedom, fewest")[0] == ">200"
+
+
+def _repeated(large_study: Study, rows: pl.DataFrame) -> Table:
+    """The table of the repeated-measures model of other rows, behind the same gate."""
+    study = copy(large_study)
+    study.snapshot = Snapshot({"results.contrasts": rows}.__getitem__)
+    return next(b for b in estimators(study).blocks if isinstance(b, Table) and b.anchor == "table-repeated")
+
+
 def test_a_rung_below_the_first_is_named(large_study: Study) -> None:
     rows = large_study.snapshot["results.contrasts"]
     other = rows.with_columns(method=pl.col("method").replace("MMRM", "MMRM (heterogeneous compound symmetry)"))
-    study = copy(large_study)
-    study.snapshot = Snapshot({"results.contrasts": other}.__getitem__)
-    table = next(b for b in estimators(study).blocks if isinstance(b, Table) and b.anchor == "table-repeated")
-    assert "Leg pain: heterogeneous compound symmetry, with sandwich variance." in table.notes[0]
+    said = _repeated(large_study, other).notes[0]
+    assert "Leg pain: heterogeneous compound symmetry, with sandwich variance." in said
 
 
 def test_adjusted_means_stand_by_visit_and_tier(tables: dict[str, Table]) -> None:

@@ -8,24 +8,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.reports import keys, numbers, wording
+from pipelines.reports.content import Sentence
 from pipelines.reports.ledger import EARLIER
 from pipelines.reports.study import Study
 
 FIRST = "This is the first release under this protocol; there is none to compare with."
+_SOURCE = "quality.changes"
 _MOST = 4  # estimates named in one sentence
 Row = Mapping[str, Any]
 
 
-def change_sentences(study: Study) -> list[str]:
+def change_sentences(study: Study) -> list[Sentence]:
     """What changed since the release before."""
     frame = study.snapshot["quality.changes"]
     if frame.is_empty():
-        return [FIRST]
+        return [Sentence(FIRST, _SOURCE)]
     rows: list[Row] = list(frame.iter_rows(named=True))
     if len(rows) == 1 and rows[0]["quantity"] == "all":
-        return [f"Compared with release {rows[0]['before']}: not applicable, {rows[0]['note']}."]
+        return [Sentence(f"Compared with release {rows[0]['before']}: not applicable, {rows[0]['note']}.", _SOURCE)]
     rules: tuple[Callable[[Study, list[Row]], str], ...] = (_patients, _protocol, _estimates, _records, _quiet)
-    return [said for rule in rules if (said := rule(study, rows))]
+    return [Sentence(said, _SOURCE) for rule in rules if (said := rule(study, rows))]
 
 
 def _patients(study: Study, rows: list[Row]) -> str:

@@ -6,7 +6,18 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Bullets, Callout, Cell, Column, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Bullets,
+    Callout,
+    Cell,
+    Column,
+    Paragraph,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
 
@@ -32,7 +43,11 @@ def withheld(study: Study) -> Section:
     asked = _asked(study, failed)
     if asked.is_empty():
         blocks.append(
-            Callout("note", "Nothing withheld", "Every primary and secondary comparison passed its diagnostics.")
+            Callout(
+                "note",
+                "Nothing withheld",
+                Sentence("Every primary and secondary comparison passed its diagnostics.", "results.diagnostics"),
+            )
         )
     else:
         blocks.append(_failed_table(study, asked))
@@ -58,7 +73,8 @@ def _negative_control(study: Study, frame: pl.DataFrame) -> list[Paragraph | Bul
         "did not reach, and the contrast is not shown. A control that passes is no proof: it may have too few events "
         "to see a difference."
     )
-    return [Paragraph(lead), Bullets(tuple(said))]
+    source = "results.diagnostics (check = negative control)"
+    return [Paragraph(lead), Bullets(tuple(Sentence(text, source) for text in said))]
 
 
 def _control_verdict(row: dict[str, object]) -> str:
@@ -82,14 +98,13 @@ def _crossover(study: Study, frame: pl.DataFrame) -> list[Paragraph]:
     names = {c.name: study.versus(c) for c in study.protocol.contrasts}
     found = [f"{names[r['contrast']]} ({_outcome_label(study, r['outcome'], r['window'])})" for r in failed.to_dicts()]
     verdict = f"That was so for {numbers.listed(found)}." if found else "That was so for none of them."
-    return [
-        Paragraph(
-            f"**Crossover.** Where more than {numbers.percent(limit)} of an arm had moved to a higher tier before the "
-            "visit, what would be had nobody moved would rest on the few who stayed, and is withheld; the main answer "
-            f"counts what came later as part of the tier and stands. {verdict} "
-            "[Moves up the ladder](#crossover) counts the moves."
-        )
-    ]
+    text = (
+        f"**Crossover.** Where more than {numbers.percent(limit)} of an arm had moved to a higher tier before the "
+        "visit, what would be had nobody moved would rest on the few who stayed, and is withheld; the main answer "
+        f"counts what came later as part of the tier and stands. {verdict} "
+        "[Moves up the ladder](#crossover) counts the moves."
+    )
+    return [Paragraph(Sentence(text, "results.diagnostics (check = crossover)"))]
 
 
 def _asked(study: Study, failed: pl.DataFrame) -> pl.DataFrame:

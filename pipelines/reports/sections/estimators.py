@@ -3,8 +3,9 @@
 What leads is in `comparison`; further choices (populations, the missing, strategies) are in `sensitivity`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
@@ -27,13 +28,14 @@ _MANY = 200  # degrees of freedom beyond which limits are those of the normal di
 
 @dataclass(frozen=True)
 class _Estimator:
-    """A column of estimates: its header and the rows of `results.contrasts` that stand in it."""
+    """A line of estimates: its label and the rows of `results.contrasts` that stand in it."""
 
-    header: str
+    label: str
     rows: pl.Expr
 
 
-_COLUMNS = (
+_REPEATED = _Estimator("Repeated measures", pl.col("method").str.contains(r"^MMRM( \(.*symmetry\))?$"))
+_ESTIMATORS = (
     _Estimator(
         "Weighted (primary)",
         pl.col("method").is_in(_WEIGHTED)
@@ -42,10 +44,14 @@ _COLUMNS = (
     ),
     _Estimator("Regression", pl.col("method").str.ends_with("covariate-adjusted")),
     _Estimator("Doubly robust", pl.col("method").str.starts_with("doubly robust")),
-    _Estimator("Repeated measures", pl.col("method").str.contains(r"^MMRM( \(.*symmetry\))?$")),
+    _REPEATED,
     _Estimator("Unadjusted", pl.col("method").str.ends_with("baseline only")),
 )
-_VARIANCES = ("weights fixed", "weights estimated", "weights estimated, clustered by site")
+_VARIANCES = {
+    "weights fixed": "Weights fixed",
+    "weights estimated": "Weights estimated",
+    "weights estimated, clustered by site": "The same, clustered by site",
+}
 
 
 def estimators(study: Study) -> Section:
@@ -78,10 +84,15 @@ def _digits(study: Study, outcome: str, rows: pl.DataFrame) -> int:
     return 2 if (rows["measure"] == "distance ratio").any() else digits_of(study, outcome)
 
 
+def _columns(study: Study, first: str, group: str) -> tuple[Column, ...]:
+    """A column a contrast, behind one of labels."""
+    return Column(first, "left"), *[Column(study.versus(c), group=group) for c in study.protocol.contrasts]
+
+
 def _by_question(
-    study: Study, rows: pl.DataFrame, cells_of: Callable[[pl.DataFrame, PrimaryOutcome, Contrast], Sequence[Cell]]
+    study: Study, rows: pl.DataFrame, lines: Sequence[tuple[str, pl.Expr]], cell: Callable[..., Cell]
 ) -> tuple[Row, ...]:
-    """A group of rows a question, a row a contrast."""
+    """A group of rows a question: one for each of the lines, with a cell a contrast."""
     body: list[Row] = []
     for question in study.asked:
         here = _at(rows, question)
@@ -89,9 +100,17 @@ def _by_question(
             continue
         label = f"{study.protocol.instrument(question.outcome).label}, {study.window_label(question.window)}"
         body.append(Row((label,), "group"))
-        for contrast in study.protocol.contrasts:
-            mine = here.filter(pl.col("contrast") == contrast.name)
-            body.append(Row((study.versus(contrast), *cells_of(mine, question, contrast)), indent=1))
+        digits = _digits(study, question.outcome, here)
+        for name, chosen in lines:
+            found = {row["contrast"]: row for row in here.filter(chosen).iter_rows(named=True)}
+            cells = [
+                cell(study, found[c.name], digits, *_arms(question.outcome, question.window, c))
+                if c.name in found
+                else numbers.ABSENT
+                for c in study.protocol.contrasts
+            ]
+            if found:
+                body.append(Row((name, *cells), indent=1))
     return tuple(body)
 
 
@@ -100,24 +119,14 @@ def _by_question(
 
 def _side_by_side(study: Study, rows: pl.DataFrame) -> Table | None:
     asked = pl.concat([_at(rows, question) for question in study.asked]) if study.asked else rows.clear()
-    shown = [one for one in _COLUMNS if asked.filter(one.rows).height]
-    if len(shown) < 2:
+    lines = [(one.label, one.rows) for one in _ESTIMATORS if asked.filter(one.rows).height]
+    if len(lines) < 2:
         return None
-
-    def cells(mine: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> list[Cell]:
-        arms = _arms(question.outcome, question.window, contrast)
-        found = [mine.filter(one.rows) for one in shown]
-        digits = _digits(study, question.outcome, mine)
-        return [
-            estimate_cell(study, one.row(0, named=True), digits, *arms) if one.height else numbers.ABSENT
-            for one in found
-        ]
-
     return Table(
         "table-estimators",
         "Each question by each estimator",
-        (Column("Contrast", "left"), *[Column(one.header, group="Difference or ratio (95 % CI)") for one in shown]),
-        _by_question(study, asked, cells),
+        _columns(study, "Estimator", "Difference or ratio (95 % CI)"),
+        _by_question(study, asked, lines, estimate_cell),
         reading="Weighted: overlap weights, with errors that allow for their estimation; it leads. Regression: "
         "analysis of covariance with HC3 variance, for walking the joint model of time and speed with covariates. "
         "Doubly robust: augmented inverse-probability weighting, right if either of its two models is. Repeated "
@@ -133,35 +142,23 @@ def _standard_errors(study: Study, rows: pl.DataFrame) -> Table | None:
     shown = [name for name in _VARIANCES if (weighted["variance"] == name).any()]
     if len(shown) < 2:
         return None
-
-    def cells(mine: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> list[Cell]:
-        arms = _arms(question.outcome, question.window, contrast)
-        found = [mine.filter(pl.col("variance") == name) for name in shown]
-        return [_error(study, one, _digits(study, question.outcome, mine) + 1, arms) for one in found]
-
-    heads = {"weights fixed": "Weights fixed", "weights estimated": "Weights estimated"}
+    lines = [(_VARIANCES[name], pl.col("variance") == name) for name in shown]
     return Table(
         "table-standard-errors",
         "Standard errors of the weighted answers",
-        (
-            Column("Contrast", "left"),
-            *[Column(heads.get(name, "Clustered by site"), group="Standard error of") for name in shown],
-        ),
-        _by_question(study, weighted, cells),
+        _columns(study, "Variance", "Standard error"),
+        _by_question(study, weighted, lines, _error),
         reading="Of the difference, or of the logarithm of the ratio. Weights fixed: as if the weights had been known, "
-        "which most programs give. Weights estimated: stacked estimating equations, which all limits in this report "
-        "are made of. Clustered by site: patients of a site may be alike; where there are enough sites.",
+        "which most programs give. Weights estimated: stacked estimating equations, which the limits of the weighted "
+        "answers are made of. Clustered by site: patients of a site may be alike; where there are enough sites.",
         source="results.contrasts (std_error by variance; population = overlap)",
     )
 
 
-def _error(study: Study, found: pl.DataFrame, digits: int, arms: Sequence[Key]) -> Cell:
-    if found.is_empty():
-        return numbers.ABSENT
-    row = found.row(0, named=True)
+def _error(study: Study, row: Mapping[str, Any], digits: int, *arms: Key) -> Cell:
     if row["status"] != "estimable":
         return estimate_cell(study, row, digits, *arms)
-    return replace(study.gate.number(row["std_error"], digits, *arms), trace=row.get("trace") or "")
+    return replace(study.gate.number(row["std_error"], digits + 1, *arms), trace=row.get("trace") or "")
 
 
 # ------------------------------------------------------------------------------------------------------ over all visits
@@ -169,30 +166,28 @@ def _error(study: Study, found: pl.DataFrame, digits: int, arms: Sequence[Key]) 
 
 def _by_visit(study: Study, rows: pl.DataFrame) -> Table | None:
     """Contrasts of the repeated-measures model at every visit, with their degrees of freedom."""
-    mine = rows.filter(_COLUMNS[3].rows)
+    mine = rows.filter(_REPEATED.rows)
     if mine.is_empty():
         return None
-    windows = [w.name for w in study.protocol.windows if (mine["window"] == w.name).any()]
     body: list[Row] = []
     for outcome in mine["outcome"].unique(maintain_order=True):
         here = mine.filter(pl.col("outcome") == outcome)
         body.append(Row((study.protocol.instrument(outcome).label,), "group"))
-        for contrast in study.protocol.contrasts:
-            found = {row["window"]: row for row in here.filter(pl.col("contrast") == contrast.name).to_dicts()}
-            arms = {window: _arms(outcome, window, contrast) for window in windows}
-            estimates = [
-                estimate_cell(study, found[w], digits_of(study, outcome), *arms[w]) if w in found else numbers.ABSENT
-                for w in windows
+        for window in [w.name for w in study.protocol.windows if (here["window"] == w.name).any()]:
+            found = {row["contrast"]: row for row in here.filter(pl.col("window") == window).iter_rows(named=True)}
+            cells = [
+                estimate_cell(study, found[c.name], digits_of(study, outcome), *_arms(outcome, window, c))
+                if c.name in found
+                else numbers.ABSENT
+                for c in study.protocol.contrasts
             ]
-            degrees = [_degrees(study, found.get(w, {}).get("df"), arms[w]) for w in windows]
-            body += [
-                Row((study.versus(contrast), *estimates), indent=1),
-                Row(("degrees of freedom", *degrees), indent=2),
-            ]
+            body.append(Row((study.window_label(window), *cells), indent=1))
+        fewest = [_degrees(study, here.filter(pl.col("contrast") == c.name), c) for c in study.protocol.contrasts]
+        body.append(Row(("Degrees of freedom, fewest", *fewest), indent=1))
     return Table(
         "table-repeated",
         "Differences at every visit from all visits together (MMRM)",
-        (Column("Contrast", "left"), *[Column(study.window_label(w), group="Difference (95 % CI)") for w in windows]),
+        _columns(study, "Visit", "Difference (95 % CI)"),
         tuple(body),
         reading="A mixed model for repeated measures with visit by tier, baseline by visit and the covariates, fitted "
         "by restricted likelihood: right where a missed visit depends on what was seen before. Degrees of freedom are "
@@ -202,11 +197,14 @@ def _by_visit(study: Study, rows: pl.DataFrame) -> Table | None:
     )
 
 
-def _degrees(study: Study, df: float | None, arms: Sequence[Key]) -> Cell:
-    if df is None:
+def _degrees(study: Study, rows: pl.DataFrame, contrast: Contrast) -> Cell:
+    """The fewest degrees of freedom over the visits; nearly a count of patients, so they are rounded as counts are."""
+    known = rows.filter(pl.col("status") == "estimable").drop_nulls("df") if "df" in rows.columns else rows.clear()
+    if known.is_empty():
         return numbers.ABSENT
-    said = f">{_MANY}" if df > _MANY else f"{ABOUT}{round_count(round(df))}"
-    return study.gate.text(said, *arms)
+    row = known.sort("df").row(0, named=True)
+    said = f">{_MANY}" if row["df"] > _MANY else f"{ABOUT}{round_count(round(row['df']))}"
+    return study.gate.text(said, *_arms(row["outcome"], row["window"], contrast))
 
 
 def _rungs(study: Study, rows: pl.DataFrame) -> str:

@@ -6,7 +6,17 @@ import polars as pl
 
 from pipelines.protocol_parts import Endpoint
 from pipelines.reports import event_counts, keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Row,
+    Section,
+    Sentence,
+    Table,
+)
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Series
 from pipelines.reports.gate import LEGEND
@@ -40,7 +50,7 @@ def linkage(study: Study) -> Callout:
         if said
         else "The release does not say where later treatment and deaths would be seen; incidence may be too low."
     )
-    return Callout("note", "What can be seen", text)
+    return Callout("note", "What can be seen", Sentence(text, "raw.release (linkage)"))
 
 
 def _has_curve(study: Study, endpoint: Endpoint) -> bool:

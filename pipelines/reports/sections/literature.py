@@ -7,7 +7,19 @@ from typing import Any
 import polars as pl
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Paragraph,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.figures.pairs import OwnMark, PairRow, PublishedMark, pairs_panel
 from pipelines.reports.ledger import Key
 from pipelines.reports.sections import not_applicable
@@ -60,13 +72,14 @@ def literature(study: Study) -> Section:
 
 
 def _opening(frame: pl.DataFrame, matched: pl.DataFrame) -> Paragraph:
-    return Paragraph(
+    text = (
         f"Of {frame.height} published figures that were read in their source, {matched.height} are of a tier, "
         "instrument, kind and time that this study also has; they stand here with this cohort's own figure. The others "
         "have no counterpart, each with its reason in the result table. Figures that were recalled, not read, are not "
         "used. A difference between the two may come from who was treated, how, or how it was measured: it is no "
         "verdict on either."
     )
+    return Paragraph(Sentence(text, "results.literature (status)"))
 
 
 def _caution(matched: pl.DataFrame) -> Callout:
@@ -76,7 +89,7 @@ def _caution(matched: pl.DataFrame) -> Callout:
     text = f"Whom the published figures describe: {said or 'not stated'}."
     if paid:
         text += f" Paid for by the makers of a device, or open-label without a sham: {numbers.listed(paid)} (marked §)."
-    return Callout("note", "Other populations, other care", text)
+    return Callout("note", "Other populations, other care", Sentence(text, "results.literature"))
 
 
 def _figure(panels: Sequence[Panel]) -> Figure:

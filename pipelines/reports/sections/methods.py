@@ -178,7 +178,8 @@ def _disclosure(protocol: Protocol) -> Section:
 def _traces(study: Study) -> Section:
     release = study.release_fact("release") or "RELEASE"
     text = (
-        "Every table and figure names its trace under it. Each contrast has one too: in the column Trace, or on the "
+        "Every table and figure names its trace under it, and so does wording made from results; a sentence of page "
+        "one goes by its list and its place in it (found-1). Each contrast has one too: in the column Trace, or on the "
         f"page where the pointer rests on its number. **lss trace {release} ID** (or the report's file in place of the "
         "release) answers in a few lines: the table of results and the row, the rows of the snapshot behind it as a "
         "statement with their number, the lines of the protocol that ask for it, and the function, formula and source "

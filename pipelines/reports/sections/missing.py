@@ -4,7 +4,16 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import keys, numbers, patterns, wording
-from pipelines.reports.content import Block, Cell, Column, Paragraph, Row, Section, Table
+from pipelines.reports.content import (
+    Block,
+    Cell,
+    Column,
+    Paragraph,
+    Row,
+    Section,
+    Sentence,
+    Table,
+)
 from pipelines.reports.estimates import estimate_cell
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
@@ -51,13 +60,12 @@ def _filled(study: Study) -> list[Paragraph]:
     labels = {covariate.name: covariate.label for covariate in study.protocol.covariates}
     names = [wording.inside(labels.get(name, name)) for name in gaps["covariate"].unique(maintain_order=True)]
     rules = numbers.listed(gaps["rule"].drop_nulls().unique(maintain_order=True).to_list())
-    return [
-        Paragraph(
-            f"**Before treatment**, {numbers.listed(names)} were not known of some patients. They are filled by: "
-            f"{rules}. The [table of patients](#table-1) says how many, where that may be told. Multiple imputation, "
-            "in the full analysis set, draws them instead.",
-        )
-    ]
+    text = (
+        f"**Before treatment**, {numbers.listed(names)} were not known of some patients. They are filled by: "
+        f"{rules}. The [table of patients](#table-1) says how many, where that may be told. Multiple imputation, "
+        "in the full analysis set, draws them instead."
+    )
+    return [Paragraph(Sentence(text, "results.imputation"))]
 
 
 def _patterns_table(study: Study) -> list[Table]:

@@ -6,7 +6,18 @@ import polars as pl
 
 from pipelines.reports import keys, numbers
 from pipelines.reports.bands import DEATH, Bands
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.figures.occupation import Band, occupation_panel
 from pipelines.reports.gate import WITHHELD, edges_of
 from pipelines.reports.sections import not_applicable
@@ -34,7 +45,8 @@ def occupation_figure(study: Study, bands: dict[str, Bands] | None = None) -> Fi
     missing = [study.short(tier) for tier in study.tiers if tier not in shown]
     few = f"fewer than {study.gate.minimum} patients would stand behind a band or a change of one"
     if not shown:
-        return Callout("withheld", "Not drawn", f"Where patients are over time is not drawn for any tier: {few}.")
+        text = f"Where patients are over time is not drawn for any tier: {few}."
+        return Callout("withheld", "Not drawn", Sentence(text, "analysis.transitions"))
     last = _last_day(study)
     notes = [f"Not drawn, because {few}: {', '.join(missing)}."] if missing else []
     ended = [f"{study.short(t)} (at {numbers.horizon(end)})" for t in shown if (end := bands[t].cuts.times[-1]) < last]

@@ -8,7 +8,19 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast
 from pipelines.reports import keys, numbers
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Paragraph,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.figures.log_log import log_log_panel
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.figures.over_time import over_time_panel
@@ -34,8 +46,8 @@ def proportional(study: Study) -> Section:
     blocks: list[Paragraph | Figure | Table | Callout] = [
         Paragraph(
             "A hazard ratio is one number for the whole of follow-up. It describes the difference well only if the "
-            "ratio stays about the same: hazards that cross can have a ratio near 1 although the tiers differ at every "
-            "time. Nothing here switches an estimator; incidence and time lost, which lead, need no such assumption."
+            "ratio stays about the same: hazards that cross can have a ratio near one though the tiers differ at "
+            "every time. Nothing here switches an estimator; incidence and time lost, which lead, need no such assumption."
         ),
         log_log_figure(study),
         ratio_figure(study),
@@ -65,7 +77,7 @@ def log_log_figure(study: Study) -> Figure | Callout:
     shown = [c for c in study.protocol.contrasts if c.name in panels]
     if not panels:
         text = f"In no contrast do both tiers have {study.gate.minimum} events in each of two intervals of time."
-        return Callout("withheld", "Log–log plots are not drawn", text)
+        return Callout("withheld", "Log–log plots are not drawn", Sentence(text, "analysis.time_to_event"))
     return Figure(
         "figure-log-log",
         "Log cumulative hazard against log time",
@@ -122,7 +134,7 @@ def ratio_figure(study: Study) -> Figure | Callout:
     shown = [c for c in study.protocol.contrasts if c.name in panels]
     if not panels:
         text = f"In no contrast do both tiers have {study.gate.minimum} events in each of {_FEWEST} intervals of time."
-        return Callout("withheld", "Hazard ratios over time are not drawn", text)
+        return Callout("withheld", "Hazard ratios over time are not drawn", Sentence(text, "analysis.time_to_event"))
     return Figure(
         "figure-ratio-over-time",
         "Hazard ratio over time",

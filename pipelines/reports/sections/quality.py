@@ -3,7 +3,7 @@
 import polars as pl
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Row, Section, Shown, Table
+from pipelines.reports.content import Callout, Cell, Column, Row, Section, Sentence, Shown, Table
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.study import Study
@@ -45,7 +45,13 @@ def _rules(study: Study) -> list[Table | Callout]:
         return []
     broken = frame.filter(pl.col("violations") > 0).sort("table_name", "rule")
     if broken.is_empty():
-        return [Callout("note", "No row was quarantined", f"All {frame.height} row rules were kept by every row.")]
+        return [
+            Callout(
+                "note",
+                "No row was quarantined",
+                Sentence(f"All {frame.height} row rules were kept by every row.", "quality.row_rules"),
+            )
+        ]
     often = broken.filter(pl.col("violations") >= study.gate.minimum)
     rows = [
         Row((_reason(row["reason"]), _table(row), study.gate.count(keys.rule(row["table_name"], row["rule"]))))

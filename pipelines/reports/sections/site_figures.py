@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Callout, Figure, Panel
+from pipelines.reports.content import Callout, Figure, Panel, Sentence
 from pipelines.reports.figures.funnel import ChartLine, FunnelSite, funnel_panel, vlad_panel
 from pipelines.reports.study import Study
 
@@ -124,7 +124,13 @@ def charts(study: Study, labels: dict[str, str], own: str | None) -> list[Figure
         said.append(f"{label}: {_cusum(study, indicator, rows.drop_nulls('number'), own)}")
     if not panels:
         why = " ".join(said) or "The release has no charts of sites."
-        return [Callout("not applicable", "Sites over their patients in order: not applicable", why)]
+        return [
+            Callout(
+                "not applicable",
+                "Sites over their patients in order: not applicable",
+                Sentence(why, "results.site_cusum"),
+            )
+        ]
     odds = numbers.fixed(study.protocol.sites.cusum_odds_ratio, 0)
     band = "Grey: limits for an ordinary site with these patients. " if own is not None else ""
     return [

@@ -10,7 +10,17 @@ from typing import Any
 import polars as pl
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Figure, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.gate import LEGEND
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.responders import threshold_label
@@ -78,7 +88,7 @@ def indicator_label(study: Study, indicator: str) -> str:
 # ------------------------------------------------------------------------------------------------------------- page one
 
 
-def signal_sentences(study: Study) -> list[str]:
+def signal_sentences(study: Study) -> list[Sentence]:
     """One sentence an indicator with signals, for page one: signal for review, and no more."""
     said = []
     level = numbers.percent(study.protocol.sites.signal_level, 1)
@@ -86,17 +96,19 @@ def signal_sentences(study: Study) -> list[str]:
         marked = rows.filter(pl.col("signal").fill_null("") != "").sort("site_id")
         if marked.height:
             named = [f"{row['site_id']} ({direction(row)})" for row in marked.iter_rows(named=True)]
-            said.append(
+            text = (
                 f"Signal for review: {marked.height} of {rows.height} sites lie beyond {level} limits for "
                 f"{wording.inside(indicator_label(study, indicator))}: {numbers.listed(named)} "
                 "([treating sites](#sites))."
             )
+            said.append(Sentence(text, f"results.site_indicators, results.funnel_limits (indicator = {indicator})"))
     for indicator, marked_sites in chart_signals(study).items():
         label = wording.inside(indicator_label(study, indicator))
-        said.append(
+        text = (
             f"Signal for review: over their patients in order the CUSUM of {numbers.listed(marked_sites)} reached its "
             f"limit for {label} ([treating sites](#sites))."
         )
+        said.append(Sentence(text, f"results.site_cusum (indicator = {indicator})"))
     return said
 
 
@@ -110,14 +122,17 @@ def direction(row: SiteRow) -> str:
 
 def _note(study: Study) -> Callout:
     asked = study.protocol.sites
-    return Callout(
-        "note",
-        "What a signal is",
+    text = (
         f"A site's count beyond exact limits that {numbers.percent(asked.signal_level, 1)} of ordinary sites keep, "
         "after its patients' risks and the usual spread between sites are allowed for. It asks for a review of data, "
         "case mix and care, in that order; it is no verdict. Sites stand in alphabetical order. Shrunken figures and "
         f"ranks are shown from {asked.minimum_subjects} patients and a reliability of "
-        f"{numbers.fixed(asked.reliability_minimum)} on; signals never wait for either.",
+        f"{numbers.fixed(asked.reliability_minimum)} on; signals never wait for either."
+    )
+    return Callout(
+        "note",
+        "What a signal is",
+        Sentence(text, "protocol (sites)"),
     )
 
 

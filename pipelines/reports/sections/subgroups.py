@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
 from pipelines.reports import numbers
-from pipelines.reports.content import Figure, Panel, Paragraph, Section, Shown
+from pipelines.reports.content import Figure, Panel, Paragraph, Section, Sentence, Shown
 from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
 from pipelines.reports.sections import not_applicable
 from pipelines.reports.sections.sensitivity import arms_of
@@ -27,11 +27,12 @@ def subgroups(study: Study) -> Section:
     if not panels:
         return not_applicable("subgroups", title, "No group is large enough in both arms, or its contrast is withheld.")
     cited = [f"**{modifier.label}:** {modifier.citation}" for modifier in study.protocol.effect_modifiers]
-    lead = Paragraph(
+    text = (
         "The groups were named before any result was seen. The test of interaction asks whether the difference is the "
         "same in both groups; it is not adjusted for the number of groups, so about one in twenty falls below 0.05 by "
         "chance. Published figures that led to the choice: " + "; ".join(cited) + "."
     )
+    lead = Paragraph(Sentence(text, "protocol (effect_modifiers)"))
     figure = Figure(
         "figure-subgroups",
         "Differences within groups named beforehand",

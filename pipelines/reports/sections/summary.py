@@ -3,13 +3,15 @@
 import polars as pl
 
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Shown, Summary
+from pipelines.reports.content import Figure, KeyFigure, KeyFigures, Sentence, Shown, Summary
 from pipelines.reports.findings import Finding, hazards_of, of_endpoint, of_outcome, times_of
 from pipelines.reports.sections.changes import change_sentences
 from pipelines.reports.sections.comparison import outcome_panels, traces
 from pipelines.reports.sections.sites import signal_sentences
 from pipelines.reports.sentences import estimate_text, question
 from pipelines.reports.study import Study
+
+_REVIEWED = "outcomes.completeness; results.diagnostics; results.site_indicators; results.site_cusum; quality.checks"
 
 
 def summary(study: Study) -> Summary:
@@ -20,7 +22,7 @@ def summary(study: Study) -> Summary:
         _key_figures(study, findings, review),
         tuple(found_sentences(study, findings)),
         tuple(certainty_sentences(study, findings)),
-        tuple(review) or ("Nothing reached a threshold for review.",),
+        tuple(review) or (Sentence("Nothing reached a threshold for review.", _REVIEWED),),
         _figure(study),
         tuple(change_sentences(study)),
     )
@@ -45,25 +47,37 @@ def primary_findings(study: Study) -> list[tuple[str, list[Finding]]]:
 
 def found_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
     """One sentence or two for each question."""
-    said = [question(study, name, found) for name, found in findings if found]
+    said: list[str] = [_found(study, name, found) for name, found in findings if found]
     said += _hazard_sentence(study)
     if said:
         return said
-    return [_first_look(study)]
+    return [Sentence(_first_look(study), "results.trajectories (method = observed mean)")]
 
 
-def _hazard_sentence(study: Study) -> list[str]:
+def _found(study: Study, name: str, findings: list[Finding]) -> Sentence:
+    """What was found for a question, with the contrasts that it tells of."""
+    leading = [(f, f.leading) for f in findings if f.leading is not None]
+    told = [(f"{f.outcome}, {study.versus(f.contrast)}", found.trace) for f, found in leading if found.trace]
+    times = any(found.measure == "difference in time lost" for _, found in leading)
+    table = "results.restricted_times (measure = difference)" if times else "results.contrasts"
+    outcomes = ", ".join(dict.fromkeys(f.outcome for f in findings))
+    return Sentence(question(study, name, findings), f"{table}: {outcomes}", told)
+
+
+def _hazard_sentence(study: Study) -> list[Sentence]:
     """Adjusted hazard ratios where incidence itself has no adjusted comparison."""
-    parts = []
+    parts, told = [], []
     for contrast in study.protocol.contrasts:
         leading = [*of_endpoint(study, contrast)[-1:], times_of(study, contrast)]
         ratio = hazards_of(study, contrast).adjusted
         if ratio is None or ratio.value is None or any(f.adjusted is not None for f in leading):
             continue
         parts.append(f"{study.versus(contrast)} {estimate_text(study, ratio, '').replace(' (', ' (95 % CI ')}")
+        told.append((study.versus(contrast), ratio.trace))
     if not parts:
         return []
-    return [f"**The same, adjusted for case mix** (hazard ratios, secondary): {'; '.join(parts)}."]
+    text = f"**The same, adjusted for case mix** (hazard ratios, secondary): {'; '.join(parts)}."
+    return [Sentence(text, "results.hazard_ratios (view = index)", [one for one in told if one[1]])]
 
 
 def _first_look(study: Study) -> str:
@@ -89,14 +103,23 @@ def _first_look(study: Study) -> str:
 # ------------------------------------------------------------------------------------------------------------ certainty
 
 
-def certainty_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
+def certainty_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[Sentence]:
     """How far the findings can be trusted: completeness, diagnostics, multiplicity, negative control, linkage."""
-    said = ["These are **associations** in routine care, adjusted for recorded case mix only; they do not show what a "
-            "treatment causes."]  # fmt: skip
-    said += [text for text in (_completeness(study), _diagnostics(study, findings), _control(study)) if text]
+    text = (
+        "These are **associations** in routine care, adjusted for recorded case mix only; they do not show what a "
+        "treatment causes."
+    )
+    said = [Sentence(text, "protocol (covariates)")]
+    rules = (
+        (_completeness(study), "outcomes.completeness"),
+        (_diagnostics(study, findings), "results.contrasts (status); results.diagnostics"),
+        (_control(study), "results.diagnostics (check = negative control)"),
+    )
+    said += [Sentence(text, source) for text, source in rules if text]
     linkage = study.release_fact("linkage")
     if linkage and study.protocol.endpoints:
-        said.append(f"Later operations and deaths are seen through: {linkage}. What happens elsewhere is missed.")
+        text = f"Later operations and deaths are seen through: {linkage}. What happens elsewhere is missed."
+        said.append(Sentence(text, "raw.release (linkage)"))
     return said
 
 
@@ -154,9 +177,14 @@ def _control(study: Study) -> str:
 
 def review_sentences(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[str]:
     """Signals for review, each with the rule that raised it."""
-    said = [*_low_completeness(study), *_low_sites(study), *_failed_checks(study), *_withheld(study, findings)]
-    said += signal_sentences(study)
-    return said
+    rules = (
+        (_low_completeness(study), "outcomes.completeness, by tier"),
+        (_low_sites(study), "outcomes.completeness, by site"),
+        (_failed_checks(study), "quality.checks"),
+        (_withheld(study, findings), "results.contrasts (status); results.diagnostics (verdict = failed)"),
+    )
+    said: list[str] = [Sentence(text, source) for texts, source in rules for text in texts]
+    return [*said, *signal_sentences(study)]
 
 
 def _low_completeness(study: Study) -> list[str]:
@@ -214,11 +242,17 @@ def _withheld(study: Study, findings: list[tuple[str, list[Finding]]]) -> list[s
 # -------------------------------------------------------------------------------------------------- figures of page one
 
 
+_VERDICTS = "results.contrasts (is_primary, status); results.restricted_times (measure = difference)"
+
+
 def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review: list[str]) -> KeyFigures:
     asked = [f for _, found in findings for f in found]
     items = [
         KeyFigure(
-            study.gate.count(keys.patients()), "patients", f"first tier after enrolment, {len(study.tiers)} tiers"
+            study.gate.count(keys.patients()),
+            "patients",
+            f"first tier after enrolment, {len(study.tiers)} tiers",
+            "analysis.subjects",
         )
     ]
     if asked:
@@ -226,9 +260,10 @@ def _key_figures(study: Study, findings: list[tuple[str, list[Finding]]], review
         shown = sum(f.verdict in ("clear", "suggestive", "unclear") for f in asked)
         if shown:
             note = "primary comparisons that may be shown"
-            items.append(KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", note))
-        items.append(KeyFigure(Shown(str(len(asked) - shown)), "withheld", "primary comparisons the data cannot carry"))
-    items.append(KeyFigure(Shown(str(len(review))), "for review", "points below"))
+            items.append(KeyFigure(Shown(f"{clear} of {shown}"), "clear differences", note, _VERDICTS))
+        withheld = Shown(str(len(asked) - shown))
+        items.append(KeyFigure(withheld, "withheld", "primary comparisons the data cannot carry", _VERDICTS))
+    items.append(KeyFigure(Shown(str(len(review))), "for review", "points below", _REVIEWED))
     return KeyFigures(tuple(items))
 
 

@@ -6,7 +6,17 @@ import polars as pl
 
 from pipelines.protocol_parts import Instrument
 from pipelines.reports import counts, keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Row, Section, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Row,
+    Section,
+    Sentence,
+    Table,
+)
 from pipelines.reports.figures.curves import CurveAxes, curve_panel
 from pipelines.reports.figures.marks import Point, Series
 from pipelines.reports.figures.trajectories import trajectory_panel
@@ -46,14 +56,17 @@ def walking(study: Study) -> Section:
 
 def _limit_note(instrument: Instrument) -> Callout:
     minutes = numbers.fixed((instrument.time_limit_s or 0) / 60, 0)
-    return Callout(
-        "note",
-        "The test ends at a time limit",
+    text = (
         f"{instrument.label}: walks end after {minutes} minutes at the latest, so distances of those who reach the "
         "limit "
         "are lower bounds, and how far they are depends on speed. No plain mean of metres is shown; compare tiers by "
         "the "
-        "[comparisons](#comparisons), which treat the limit as a limit.",
+        "[comparisons](#comparisons), which treat the limit as a limit."
+    )
+    return Callout(
+        "note",
+        "The test ends at a time limit",
+        Sentence(text, f"protocol (instruments.{instrument.name})"),
     )
 
 
