@@ -47,7 +47,8 @@ def proportional(study: Study) -> Section:
         Paragraph(
             "A hazard ratio is one number for the whole of follow-up. It describes the difference well only if the "
             "ratio stays about the same: hazards that cross can have a ratio near one though the tiers differ at "
-            "every time. Nothing here switches an estimator; incidence and time lost, which lead, need no such assumption."
+            "every time. Nothing here switches an estimator; incidence and time lost, which lead, need no such "
+            "assumption."
         ),
         log_log_figure(study),
         ratio_figure(study),
