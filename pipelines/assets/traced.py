@@ -72,8 +72,8 @@ def follow(home: Home, release: str, trace: str, protocol: str | None = None) ->
             if exhibit.trace == trace.lower():
                 return list(_exhibit(opened, exhibit))
     raise UnknownTrace(
-        f"release {name} has no trace {trace}; traces stand under each table and figure of its report and in the "
-        "column Trace"
+        f"release {name} has no trace {trace}; traces stand under each table, figure and sentence of its report and in "
+        "the column Trace"
     )
 
 
@@ -99,6 +99,8 @@ def _contrast(release: _Release, trace: dict[str, Any]) -> Iterator[str]:
     if trace["covariates"]:
         yield f"          X: {trace['covariates']}"
     yield f"missing   {trace['missing_data']}"
+    if trace["made_of"]:
+        yield f"made of   {trace['made_of']}, which has a trace of its own"
     yield f"source    {trace['citation']}"
 
 

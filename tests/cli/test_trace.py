@@ -16,7 +16,7 @@ from pipelines.resources import default_protocol_file
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROTOCOL = "lss-ladder"
-ID = re.compile(r"\b[CTHS]-[0-9a-f]{8}\b")
+ID = re.compile(r"\b[CTHSRP]-[0-9a-f]{8}\b")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_every_contrast_on_the_page_stands_in_the_traces(page: str, traces: pl.D
     found = set(ID.findall(page))
     assert len(found) > 200
     assert found <= set(traces["trace"].to_list())
-    assert {name[0] for name in found} == {"C", "T", "H"}  # subgroups are for the full analysis set
+    assert {name[0] for name in found} == {"C", "T", "H", "R"}  # subgroups and distributions: full analysis set only
 
 
 def test_every_number_of_the_tables_of_contrasts_has_its_trace(index: list[dict[str, str]]) -> None:
@@ -56,13 +56,35 @@ def test_every_table_and_figure_of_the_page_names_its_trace_and_is_followed(
     sample_run: Any, page: str, index: list[dict[str, str]]
 ) -> None:
     under = set(re.findall(r"· Trace: ([a-z0-9-]+)</p>", page))
-    assert under == {exhibit["trace"] for exhibit in index}
+    exhibits = {one["trace"] for one in index if one["name"].startswith(("Table", "Figure"))}
+    assert exhibits <= under <= {one["trace"] for one in index}
     assert len(under) > 40
     for name in ("table-contrasts", "figure-balance", "table-missing-patterns", "figure-flow"):
         lines = follow(sample_run.home, "sample", name)
         assert lines[0].startswith(name)
         assert any(line.startswith("table     ") and "rows in all" in line for line in lines)
         assert any("made by " in line for line in lines)
+
+
+def test_a_sentence_of_page_one_is_followed_to_its_contrasts(
+    sample_run: Any, page: str, index: list[dict[str, Any]], traces: pl.DataFrame
+) -> None:
+    assert "Trace of a sentence: its list and place, as found-1, changed-1, certainty-1, review-1." in page
+    told = next(one["contrasts"] for one in index if one["trace"] == "found-1")
+    lines = follow(sample_run.home, "sample", "found-1")
+    assert lines[0].startswith("found-1  Sentence of the first page: Leg pain at 12 months: ")
+    assert len(told) == 4
+    for _, trace in told:
+        assert any(line.strip().startswith(trace) for line in lines)
+        assert trace in traces["trace"].to_list()
+
+
+def test_an_e_value_is_followed_to_the_answer_that_it_speaks_of(sample_run: Any, traces: pl.DataFrame) -> None:
+    row = traces.filter((pl.col("method") == "E-value") & (pl.col("outcome") == "nrs_leg")).row(0, named=True)
+    lines = follow(sample_run.home, "sample", row["trace"])
+    assert f"made of   {row['made_of']}, which has a trace of its own" in lines
+    assert any("VanderWeele & Ding 2017" in line for line in lines)
+    assert follow(sample_run.home, "sample", row["made_of"])[0].startswith(row["made_of"])
 
 
 def test_a_primary_contrast_leads_to_row_rows_protocol_line_function_and_source(
