@@ -14,8 +14,8 @@ from pipelines.analyses.hazards import TREATMENT, index_questions
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import in_ladder_order, stacked
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE, WITHHELD
-from pipelines.models._frames import reason_of
 from pipelines.analyses.trace_names import PARAMETRIC, with_trace
+from pipelines.models._frames import reason_of
 from pipelines.models.parametric import DISTRIBUTIONS, ParametricFit, parametric_regression
 from pipelines.protocol import Protocol
 
