@@ -192,7 +192,8 @@ def _value(point: Point, unit: str, digits: int) -> str:
 
 def _narrow(label: str) -> str:
     """A visit's name in two short lines, so that six stand side by side on a phone."""
-    return label.replace("months", "mo").replace("weeks", "wk").replace(" ", "<br>")
+    short = label.replace("months", "mo").replace("weeks", "wk").replace("Baseline", "Base-<br>line")
+    return short.replace(" ", "<br>")
 
 
 def _broken(label: str) -> str:
