@@ -18,6 +18,7 @@ from pipelines.analyses import (
     walking,
 )
 from pipelines.analyses.balance import balance
+from pipelines.analyses.completeness import completeness_trend
 from pipelines.analyses.contrasts import contrasts, restricted_times
 from pipelines.analyses.covariates import imputation_table
 from pipelines.analyses.diagnostics import diagnostics
@@ -151,6 +152,12 @@ ANALYSES: dict[str, Analysis] = dict(
             [SCORES, WALKS],
             overlap.patterns,
             "Visits kept and missed among patients whose windows have all closed.",
+        ),
+        analysis(
+            "completeness_trend",
+            [SUBJECTS, SCORES, WALKS],
+            completeness_trend,
+            "Closed windows by year (or quarter) of enrolment, over all sites and by site; Wilson limits.",
         ),
         analysis(
             "dropout_weights",

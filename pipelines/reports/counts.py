@@ -13,6 +13,7 @@ import polars as pl
 
 from pipelines.protocol import Protocol
 from pipelines.reports import keys, overlap, patterns
+from pipelines.reports.completeness_counts import enter_completeness
 from pipelines.reports.event_counts import enter_events, enter_relapses
 from pipelines.reports.ledger import ANCHOR, DETAIL, IMPORTANT, USUAL, Key, Ledger
 from pipelines.reports.site_counts import enter_sites
@@ -28,7 +29,7 @@ def ledger_of(snapshot: Snapshot, protocol: Protocol, with_sites: bool = True) -
     _characteristics(ledger, snapshot["results.table_one"])
     beside = _beside_published(snapshot["results.literature"])
     _trajectories(ledger, snapshot["results.trajectories"], protocol, beside)
-    _completeness(ledger, snapshot["outcomes.completeness"], protocol)
+    enter_completeness(ledger, snapshot, protocol)
     _responders(ledger, snapshot["results.responders"], protocol, beside)
     _changes(ledger, snapshot["results.literature"])
     _stops(ledger, snapshot["results.stop_reasons"], protocol)
@@ -138,44 +139,6 @@ def _trajectories(
             limit = keys.at_limit(outcome, window, tier)
             ledger.add(limit, round(row["estimate"] * row["subjects"]), weight=DETAIL)
             ledger.nest(limit, key)
-
-
-def _completeness(ledger: Ledger, frame: pl.DataFrame, protocol: Protocol) -> None:
-    if frame.is_empty():
-        return
-    primary = {(p.outcome, p.window) for p in protocol.primary.outcomes}
-    asked = {p.outcome for p in protocol.primary.questions}
-    for group, is_tier in (("tier", True), ("site_id", False)):
-        sums = frame.group_by("instrument", "visit_window", group).agg(
-            pl.col("expected").sum(), pl.col("observed").sum()
-        )
-        for row in sums.sort("instrument", "visit_window", group).iter_rows(named=True):
-            outcome, window, name = row["instrument"], row["visit_window"], row[group]
-            if outcome not in asked or (not is_tier and (outcome, window) not in primary):
-                continue
-            due, done = keys.expected(outcome, window, name), keys.observed(outcome, window, name)
-            owner = None if is_tier else name
-            ledger.add(due, int(row["expected"]), weight=DETAIL if is_tier else USUAL, owner=owner)
-            ledger.add(done, int(row["observed"]), weight=USUAL, owner=owner)
-            ledger.nest(done, due)
-            if is_tier:
-                ledger.nest(due, keys.patients(name))
-                if keys.seen(outcome, window, name) in ledger.counts:
-                    ledger.nest(done, keys.seen(outcome, window, name))
-    _sites_add_up(ledger, frame, primary)
-
-
-def _sites_add_up(ledger: Ledger, frame: pl.DataFrame, primary: set[tuple[str, str]]) -> None:
-    """Sites and tiers split the same patients, so each side gives away the other's total."""
-    for outcome, window in sorted(primary):
-        part = frame.filter((pl.col("instrument") == outcome) & (pl.col("visit_window") == window))
-        for key, column in ((keys.expected, "expected"), (keys.observed, "observed")):
-            total = key(outcome, window, keys.ALL)
-            ledger.add(total, int(part[column].sum()), "hidden")
-            for group in ("tier", "site_id"):
-                names = sorted(part[group].unique().to_list())
-                if names:
-                    ledger.sum_of(total, [key(outcome, window, name) for name in names])
 
 
 def _responders(

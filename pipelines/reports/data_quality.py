@@ -5,10 +5,10 @@ import polars as pl
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Document, KeyFigure, KeyFigures, Shown, Summary
 from pipelines.reports.report import NOTICE, numbered, stamp
-from pipelines.reports.sections import cohort, diagnostics, quality
+from pipelines.reports.sections import cohort, completeness, diagnostics, quality
 from pipelines.reports.study import Study
 
-_PARTS = (quality.quality, cohort.flow, cohort.completeness, diagnostics.withheld)
+_PARTS = (quality.quality, cohort.flow, completeness.completeness, diagnostics.withheld)
 
 
 def build_data_quality(study: Study) -> Document:

@@ -50,6 +50,16 @@ def observed(outcome: str, window: str, group: str) -> Key:
     return ("observed", outcome, window, group)
 
 
+def expected_in(outcome: str, window: str, period: str, site: str = ALL) -> Key:
+    """Patients of all sites or of one, enrolled in a year or quarter, whose visit is due."""
+    return ("expected in", outcome, window, period, site)
+
+
+def observed_in(outcome: str, window: str, period: str, site: str = ALL) -> Key:
+    """Those of them who were seen."""
+    return ("observed in", outcome, window, period, site)
+
+
 def responders(outcome: str, threshold: str, window: str, tier: str) -> Key:
     """Patients who responded."""
     return ("responders", outcome, threshold, window, tier)

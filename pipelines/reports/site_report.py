@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.reports import keys, numbers, wording
 from pipelines.reports.content import Document, KeyFigure, KeyFigures, Sentence, Shown, Summary
 from pipelines.reports.report import NOTICE, numbered, stamp
-from pipelines.reports.sections import cohort, sites
+from pipelines.reports.sections import completeness, sites
 from pipelines.reports.sections.site_figures import chart_signals, is_shown
 from pipelines.reports.study import Study
 
@@ -27,7 +27,7 @@ def site_report(study: Study, site: str) -> Document:
     if site not in sites.site_names(study):
         raise LookupError(f"the release has no treating site {site}; name one of its pseudonyms")
     release = study.release_fact("release") or "unnamed"
-    parts = (sites.sites(study, site), cohort.completeness(study, site))
+    parts = (sites.sites(study, site), completeness.completeness(study, site))
     return Document(
         title=f"Site {site}: {wording.inside(study.protocol.title)}",
         subtitle=f"Report to the site, release {release}",

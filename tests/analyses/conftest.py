@@ -76,6 +76,8 @@ def _subjects(rng: np.random.Generator, n: int) -> pl.DataFrame:
             "watched_days": [600] * n,
             "is_enrolling_site": [True] * n,
             "site_sequence": [1 + i // 12 for i in range(n)],
+            "enrolment_year": [2020 + 4 * i // n for i in range(n)],
+            "enrolment_quarter": pl.Series([None] * n, dtype=pl.Int64),
             "age_years": gaps(np.clip(rng.normal(70, 9, n), 30, 90).round().astype(int)),
             "sex": gaps(rng.choice(["female", "male", "other"], n, p=[0.55, 0.447, 0.003])),
             "bmi": gaps(rng.normal(29, 5, n)),

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from reports.sites_made import FEW_ANSWERED, MANY_FAILURES, with_sites
 
+from pipelines.analyses.completeness import completeness_trend
 from pipelines.models.multistate import state_occupation, time_in_state
 from pipelines.protocol import Protocol, load_protocol
 from pipelines.reports import Study, report_of
@@ -42,6 +43,10 @@ class Cohort:
         self.patient = np.array([f"P{i:06d}" for i in range(patients)])
         self.site = self.rng.choice([f"S{i:02d}" for i in range(1, sites + 1)], patients)
         self.answers = (self.site != FEW_ANSWERED) | (np.random.default_rng(seed + 1).random(patients) < 0.55)
+        visits = np.random.default_rng(seed + 2)
+        self.year = visits.choice(np.arange(2019, 2025), patients)
+        self.last_due = np.where(visits.random(patients) < 0.02, 3, np.where(visits.random(patients) < 0.7, 5, 4))
+        self.last_alive = np.where(visits.random(patients) < 0.04, visits.integers(1, 5, patients), 5)
         self.tables: dict[str, pl.DataFrame] = {}
         self._subjects()
         self._scores()
@@ -65,6 +70,8 @@ class Cohort:
                 "patient_id": self.patient,
                 "site_id": self.site,
                 "tier": self.tier,
+                "enrolment_year": self.year,
+                "enrolment_quarter": pl.Series([None] * n, dtype=pl.Int64),
                 "age_years": np.clip(rng.normal(70, 9, n), 40, 89).round(),
                 "sex": rng.choice(["female", "male"], n, p=[0.56, 0.44]),
                 "bmi": rng.normal(29, 5, n).round(1),
@@ -110,8 +117,8 @@ class Cohort:
                             "baseline_value": base,
                             "value": np.where(observed, value, np.nan),
                             "is_observed": observed,
-                            "is_due": self.rng.random(self.n) < (0.995 if k < 4 else 0.7),
-                            "is_alive": self.rng.random(self.n) < 1 - 0.01 * k,
+                            "is_due": self.last_due > k,
+                            "is_alive": self.last_alive > k,
                             "is_escalated_before": False,
                         }
                     ).with_columns(pl.col("value").fill_nan(None))
@@ -146,8 +153,8 @@ class Cohort:
                         "is_at_cap": capped & observed,
                         "stop_reason": pl.Series(np.where(observed, stop, "")).replace("", None),
                         "is_observed": observed,
-                        "is_due": self.rng.random(n) < (0.995 if k < 4 else 0.7),
-                        "is_alive": True,
+                        "is_due": self.last_due > k,
+                        "is_alive": self.last_alive > k,
                         "is_escalated_before": False,
                     }
                 ).with_columns(pl.col("distance_m", "duration_s").fill_nan(None))
@@ -288,6 +295,7 @@ class Cohort:
         self.tables["results.balance"] = self._balance()
         self.tables["results.propensity_overlap"] = self._overlap()
         self.tables["results.missing_patterns"] = self._patterns()
+        self.tables["results.completeness_trend"] = completeness_trend(self.tables, self.protocol)
         self.tables |= self._choices()
         self._ladder()
         self._relapses()

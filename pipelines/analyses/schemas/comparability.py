@@ -88,6 +88,18 @@ TABLES = (
         share=(pl.Float64, "Share of the tier's patients whose last window has closed"),
     ),
     table(
+        "completeness_trend",
+        "Completeness of closed windows over the years of enrolment",
+        "outcome window span period site_id expected observed estimate ci_low ci_high",
+        outcome="Primary outcome of the protocol",
+        span=(pl.String, "year, or quarter where the release holds each patient's"),
+        period=(pl.String, "Year of enrolment, year and quarter, or not known"),
+        site_id="Treating site (pseudonym); empty for all sites together",
+        expected=(pl.Int64, "Patients whose window has closed and who were alive at its end"),
+        observed=(pl.Int64, "Those of them who were seen in it"),
+        estimate="Share of those due who were seen",
+    ),
+    table(
         "dropout_weights",
         "What the weights for missed visits rest on",
         "outcome window strategy tier given expected subjects effective_sample_size mean_weight reason",

@@ -6,7 +6,7 @@ import polars as pl
 
 from pipelines.protocol_parts import Covariate
 from pipelines.reports import keys, numbers, wording
-from pipelines.reports.content import Callout, Cell, Column, Figure, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import Cell, Column, Figure, Row, Section, Shown, Table
 from pipelines.reports.figures.flow import FlowStep, flow_panel
 from pipelines.reports.gate import ABOUT, LEGEND
 from pipelines.reports.sections import not_applicable
@@ -220,75 +220,3 @@ def _distance(p: list[float], q: list[float]) -> float:
 
 def _difference(study: Study, value: float, tier: str, reference: str) -> Cell:
     return study.gate.text(numbers.fixed(value, 2), keys.patients(tier), keys.patients(reference))
-
-
-# -------------------------------------------------------------------------------------------------------- completeness
-
-
-def completeness(study: Study, own: str | None = None) -> Section:
-    """Share of due visits at which a value was obtained, by instrument, window and tier, and by site (or one's own)."""
-    title = "Completeness of follow-up"
-    frame = study.snapshot["outcomes.completeness"]
-    if frame.is_empty():
-        return not_applicable("completeness", title, "No visit window has closed, or no instrument was recorded.")
-    target = study.protocol.diagnostics.completeness_target
-    names = set(frame["instrument"].to_list())
-    rows: list[Row] = []
-    for instrument in study.protocol.instruments:
-        if instrument.name not in names or not study.is_asked(instrument.name):
-            continue
-        rows.append(Row((instrument.short_label,), "group"))
-        for window in study.protocol.windows:
-            cells = [_completeness(study, instrument.name, window.name, t, target) for t in study.tiers]
-            if any(cell != numbers.ABSENT for cell in cells):
-                rows.append(Row((window.label, *cells), indent=1))
-    columns = (Column("Visit", "left"), *[Column(study.short(t)) for t in study.tiers])
-    table = Table(
-        "table-completeness",
-        "Patients seen, of those whose visit was due",
-        columns,
-        tuple(rows),
-        reading=f"Due are patients whose visit window has closed and who were alive at its end. ▾ marks a share below "
-        f"the protocol's target of {numbers.percent(target)}. Those not seen may differ from those seen.",
-        notes=(LEGEND,),
-        source="outcomes.completeness",
-    )
-    return Section("completeness", title, (table, *_by_site(study, frame, target, own)))
-
-
-def _completeness(study: Study, outcome: str, window: str, group: str, target: float) -> Cell:
-    done, due = keys.observed(outcome, window, group), keys.expected(outcome, window, group)
-    if not study.gate.knows(due) or not study.gate.decisions.ledger.counts[due].value:
-        return numbers.ABSENT
-    share = study.gate.drawn_share(done, due)
-    if share is None:
-        return Shown(f"{study.gate.count(done)}/{study.gate.count(due)}", is_withheld=True)
-    mark = " ▾" if share < target else ""
-    return Shown(f"{study.gate.fraction(done, due)}\u2002{study.gate.share(done, due)}{mark}")
-
-
-def _by_site(
-    study: Study, frame: pl.DataFrame, target: float, own: str | None
-) -> tuple[Table | Paragraph | Callout, ...]:
-    asked = [(q.outcome, q.window) for q in study.protocol.primary.outcomes]
-    found = [q for q in asked if frame.filter((pl.col("instrument") == q[0]) & (pl.col("visit_window") == q[1])).height]
-    sites = sorted(frame["site_id"].unique().to_list())
-    if not found or len(sites) < 2:
-        return ()
-    labels = [f"{study.protocol.instrument(o).short_label}, {study.window_label(w)}" for o, w in found]
-    rows = [
-        Row((site, *[_completeness(study, o, w, site, target) for o, w in found]))
-        for site in sites
-        if own in (None, site)
-    ]
-    return (
-        Table(
-            "table-sites",
-            "Completeness at the primary visits, by treating site",
-            (Column("Site (pseudonym)", "left"), *[Column(label) for label in labels]),
-            tuple(rows),
-            reading=f"Sites in alphabetical order, not ranked. ▾ marks a share below {numbers.percent(target)}.",
-            notes=(study.gate.small_note, LEGEND),
-            source="outcomes.completeness",
-        ),
-    )
