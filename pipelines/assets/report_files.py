@@ -119,9 +119,9 @@ def write_export(home: Home, release: str, protocol: str | None, out_dir: Path, 
     with closing(open_snapshot(home, release, protocol)) as snapshot:
         if is_protected:
             return export_results(snapshot, out_dir)
-        from pipelines.reports.export import released
+        from pipelines.reports.export import released, why_without_rows
 
-        return export_results(snapshot, out_dir, partial(released, study_of(home, release, snapshot)))
+        return export_results(snapshot, out_dir, partial(released, study_of(home, release, snapshot)), why_without_rows)
 
 
 def report_files(home: Home, release: str, protocol: str) -> dict[str, Path]:

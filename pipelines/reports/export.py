@@ -1,7 +1,7 @@
 """Result tables as they may leave the protected side: through the report's own gate, so that they agree with it.
 
 A count stays where the report would print it, and as it would; estimates stay, rounded, where they rest on enough
-patients; curves are cut to the protocol's horizons. Tables that no rule here speaks of leave without rows.
+patients; curves are cut to the protocol's horizons. A table that leaves without rows is named with the reason why.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +10,7 @@ import polars as pl
 
 from pipelines.reports import keys
 from pipelines.reports.balance import is_of_counts, shown_difference
+from pipelines.reports.gate import edges_of
 from pipelines.reports.ledger import Key
 from pipelines.reports.overlap import histograms, merged_bins
 from pipelines.reports.study import Study
@@ -30,10 +31,15 @@ def released(study: Study, name: str, frame: pl.DataFrame) -> pl.DataFrame:
         name: the table's name without its schema.
         frame: the table as it stands in the snapshot.
     """
-    rule = _RULES.get(name)
+    rule = RULES.get(name)
     if rule is None:
         return frame.clear()
     return _rounded(rule(study, frame)).select(frame.columns)
+
+
+def why_without_rows(name: str) -> str:
+    """Why a table leaves without rows; empty where a rule lets rows leave."""
+    return "" if name in RULES else WITHOUT_ROWS.get(name, "no rule says what of it may leave")
 
 
 # ------------------------------------------------------------------------------------------------ what rests on a group
@@ -95,7 +101,66 @@ def _differences(study: Study, frame: pl.DataFrame, arms: Sequence[tuple[str, st
     )
 
 
+def _choice_scores(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Means, as the report prints them; the ends of a distribution are single patients."""
+    ends = [name for name in ("p05", "lower_quartile", "median", "upper_quartile", "p95") if name in frame.columns]
+    return _of_patients(study, frame).with_columns(pl.lit(None, pl.Float64).alias(name) for name in ends)
+
+
+def _choice_weights(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Effective numbers of enough patients; the largest weight is one patient's."""
+    return _enough_in_effect(study, _of_patients(study, frame)).with_columns(largest_share=pl.lit(None, pl.Float64))
+
+
+def _dropout_weights(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def is_enough(row: Row) -> bool:
+        return study.gate.rests_on_enough(keys.seen(str(row["outcome"]), str(row["window"]), str(row["tier"])))
+
+    return _without_counts(_enough_in_effect(study, _withheld(frame, _each(frame, is_enough))))
+
+
+def _enough_in_effect(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    size = pl.col("effective_sample_size")
+    return frame.with_columns(effective_sample_size=pl.when(size >= study.gate.minimum).then(size))
+
+
+def _traces(_: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Where numbers come from, without how many rows that is."""
+    return _without_counts(frame).with_columns(input_rows=pl.lit(None, pl.Int64))
+
+
+def _literature(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """Published figures as they are; own means of enough patients. Own shares stand in the tables they are from."""
+    is_mean = frame["kind"].is_in(["mean", "mean change", "difference"])
+    stays = is_mean & (frame["subjects"].fill_null(0) >= study.gate.minimum)
+    own = [pl.when(stays).then(name).alias(name) for name in ("estimate", "ci_low", "ci_high")]
+    return _without_counts(frame).with_columns(own)
+
+
 # ------------------------------------------------------------------------------------------------------- counted tables
+
+
+def _completeness_trend(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def place(row: Row) -> tuple[str, str, str, str]:
+        return str(row["outcome"]), str(row["window"]), str(row["period"]), str(row["site_id"] or keys.ALL)
+
+    def due(row: Row) -> Key:
+        return keys.expected_in(*place(row))
+
+    def done(row: Row) -> Key:
+        return keys.observed_in(*place(row))
+
+    return _counted(study, frame, {"expected": due, "observed": done}, ("estimate", done, due))
+
+
+def _imputation(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    def missing(row: Row) -> Key:
+        return keys.characteristic(str(row["covariate"]), keys.MISSING, str(row["tier"]))
+
+    def whole(row: Row) -> Key:
+        return keys.patients(str(row["tier"]))
+
+    return _counted(study, frame, {"missing": missing, "subjects": whole})
 
 
 def _table_one(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
@@ -208,6 +273,24 @@ def _over_time(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     return _of_patients(study, frame.filter(_each(frame, may_show)))
 
 
+def _ladder_occupation(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
+    """The bands that the report draws of single states, at the days at which it draws them."""
+    moves, times = study.snapshot["analysis.transitions"], study.snapshot["analysis.time_to_event"]
+    parts = [frame.clear()]
+    for (tier,), curve in frame.group_by("tier", maintain_order=True):
+        bands = study.gate.bands(moves, times, str(tier))
+        lower = [0.0] * len(bands.cuts.times)
+        for states, upper in zip(bands.states, edges_of(curve, bands, 2 + study.gate.decimals), strict=True):
+            own = curve.filter(state=states[0]).head(1)
+            if len(states) == 1 and own.height:
+                heights = [max(0.0, float(edge) - below) for edge, below in zip(upper, lower, strict=True)]
+                drawn = pl.DataFrame({"time_days": bands.cuts.times, "estimate": heights})
+                kept = own.drop("time_days", "estimate", "at_risk", "std_error", strict=False)
+                parts.append(kept.join(drawn, how="cross"))
+            lower = [float(edge) for edge in upper]
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
 def _ladder_times(study: Study, frame: pl.DataFrame) -> pl.DataFrame:
     """Time in the states that the report may draw apart, up to the last day at which it may."""
     moves, times = study.snapshot["analysis.transitions"], study.snapshot["analysis.time_to_event"]
@@ -271,7 +354,7 @@ def _rounded(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(pl.Float64).round_sig_figs(DIGITS))
 
 
-_RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
+RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "table_one": _table_one,
     "survival_curves": _curves,
     "cumulative_incidence": _curves,
@@ -279,6 +362,7 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "hazard_ratios": _of_patients,
     "hazard_ratios_over_time": _over_time,
     "contrasts": _contrasts,
+    "ladder_occupation": _ladder_occupation,
     "ladder_times": _ladder_times,
     "trajectories": _trajectories,
     "responders": _responders,
@@ -294,4 +378,21 @@ _RULES: dict[str, Callable[[Study, pl.DataFrame], pl.DataFrame]] = {
     "parametric_fits": _of_no_group,
     "treatment_choice": _of_no_group,
     "sensitivity": _of_no_group,
+    "completeness_trend": _completeness_trend,
+    "imputation": _imputation,
+    "dropout_weights": _dropout_weights,
+    "choice_scores": _choice_scores,
+    "choice_weights": _choice_weights,
+    "literature": _literature,
+    "traces": _traces,
+}
+
+_OF_SITES = "one site's figures leave in reports only, where what a site knows of itself is allowed for"
+WITHOUT_ROWS: dict[str, str] = {
+    "site_indicators": _OF_SITES,
+    "funnel_limits": _OF_SITES,
+    "site_cusum": _OF_SITES,
+    "relapse_curves": "its steps are single patients' visits; the report tells the share free of it at the horizons",
+    "walking_curves": "its steps are single walks; the report draws them between distances that enough walked",
+    "missing_patterns": "a pattern of visits may be one patient's; the report tells the four kinds of them",
 }

@@ -51,6 +51,7 @@ class Attack:
     def __init__(self) -> None:
         self.bounds: dict[str, Bounds] = {}
         self.rows: list[dict[str, int]] = []
+        self.years: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)  # what, outcome, visit, site: by period
 
     def know(self, name: str, bounds: Bounds | None) -> str:
         low, high = self.bounds.get(name, (0, np.inf))
@@ -136,6 +137,9 @@ def attack_on(document: Document, protocol: Protocol, *of_sites: Document) -> tu
     _visits_kept(attack, table(document, "table-missing-patterns"), tiers)
     for one in (document, *of_sites):
         _sites(attack, one, tiers)
+        _over_years(attack, one)
+    _due_is_due(attack)
+    _years_add_up(attack, tiers)
     _sites_add_up(attack, document, tiers)
     targets = [n for n, b in attack.bounds.items() if b == (1, 10)]
     return attack, targets
@@ -219,6 +223,64 @@ def _completeness(attack: Attack, printed: Table, tiers: list[str]) -> None:
                 due = attack.know(f"due {group} {header} {tier}", read_cell(parts[1]))
                 attack.within(seen, due)
                 attack.within(due, f"patients {tier}")
+
+
+def _over_years(attack: Attack, document: Document) -> None:
+    """The network's rows are years under an outcome's name; a site's are years with a column for it and for all."""
+    for exhibit in exhibits(document.sections):
+        if not isinstance(exhibit, Table) or exhibit.anchor != "table-completeness-trend":
+            continue
+        for group, period, cells in rows_of(exhibit):
+            for column, cell in zip(exhibit.columns[1:], cells, strict=True):
+                site = column.header.removeprefix("Site ") if column.group else "All sites"
+                place = tuple(column.group.split(", ")) if column.group else (group, column.header)
+                _year(attack, (*place, site if site != "All sites" else "network"), period, cell)
+
+
+def _year(attack: Attack, group: tuple[str, ...], period: str, cell: str) -> None:
+    parts = cell.split("\u2002")[0].split("/")
+    names = [f"{what} {' '.join(group)} in {period}" for what in ("seen", "due")]
+    for name, part in zip(names, parts if len(parts) == 2 else ("0", "0"), strict=True):
+        attack.know(name, read_cell(part))
+    attack.within(*names)
+    for what, name in zip(("seen", "due"), names, strict=True):
+        attack.years[what, *group].setdefault(period, name)
+
+
+def _due_is_due(attack: Attack) -> None:
+    """Who is due does not depend on the instrument, and who is due at a visit was due at the one before."""
+    lines: dict[tuple[str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for name in attack.bounds:
+        found = re.fullmatch(r"due (Leg pain|Back pain|ODI|Walking distance) (\d+ \w+) (.+)", name)
+        if found:
+            lines[found[3], ""][found[2]].append(name)
+    for visits in lines.values():
+        for names in visits.values():
+            for one, other in pairwise(names):
+                attack.add_up(one, other)
+        ordered = [visits[v][0] for v in ("6 weeks", "3 months", "6 months", "12 months", "24 months") if v in visits]
+        for earlier, later in pairwise(ordered):
+            attack.within(later, earlier)
+
+
+def _years_add_up(attack: Attack, tiers: list[str]) -> None:
+    """Years split those of all tiers, years of a site the site's own, and sites a year."""
+    for (what, outcome, visit, group), years in list(attack.years.items()):
+        total = attack.know(f"total {what} {outcome} {visit} {group}", None)
+        attack.add_up(total, *years.values())
+        if group == "network":
+            attack.add_up(total, *[attack.know(f"{what} {outcome} {visit} {tier}", None) for tier in tiers])
+        else:
+            place = ["Leg pain", "Walking distance"].index(outcome)
+            attack.add_up(total, attack.know(f"{what} {place} {group}", None))
+    of_sites = sorted({(o, v) for _, o, v, group in attack.years if group != "network"})
+    for outcome, visit in of_sites:
+        for what in ("seen", "due"):
+            network = attack.years[what, outcome, visit, "network"]
+            sites = [g for w, o, v, g in attack.years if (w, o, v) == (what, outcome, visit) and g != "network"]
+            known = set(re.findall(r"\bS\d\d\b", " ".join(n for n in attack.bounds if n.startswith("at S"))))
+            for period, name in network.items() if set(sites) == known else ():
+                attack.add_up(name, *[attack.years[what, outcome, visit, site][period] for site in sites])
 
 
 def _visits_kept(attack: Attack, printed: Table, tiers: list[str]) -> None:
@@ -367,11 +429,18 @@ def bare(small_cohort: Cohort, protocol: Protocol) -> Attack:
     return _bare(small_cohort, protocol)
 
 
+def only_small(ledger: Ledger) -> Decisions:
+    """A gate that withholds small counts and nothing for their sake."""
+    small = {k for k, c in ledger.counts.items() if c.role == "printed" and 1 <= c.value < ledger.minimum}
+    return Decisions(ledger, frozenset(small), frozenset(), frozenset())
+
+
 def _bare(cohort: Cohort, protocol: Protocol) -> Attack:
     nothing: frozenset[Key] = frozenset()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gate, "decide", lambda ledger: Decisions(ledger, nothing, nothing, nothing))
-        return attack_on(build_report(cohort.read, protocol), protocol)[0]
+        study = Study(cohort.read, protocol)
+        return attack_on(report_of(study), protocol, *of_all_sites(study))[0]
 
 
 def test_of_two_sites_neither_learns_a_small_count_of_the_other(two_sites: Cohort, protocol: Protocol) -> None:
@@ -379,6 +448,21 @@ def test_of_two_sites_neither_learns_a_small_count_of_the_other(two_sites: Cohor
     attack, _ = attack_on(report_of(study), protocol, *of_all_sites(study))
     bare = _bare(two_sites, protocol)
     assert [recovered_by(attack, bare, site) for site in ("S01", "S02")] == [[], []]
+
+
+def test_years_of_enrolment_of_two_sites_give_no_small_count_away_and_would_if_only_small_ones_were_hidden(
+    two_sites: Cohort, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_years() -> list[str]:
+        study = Study(two_sites.read, protocol)
+        attack, _ = attack_on(report_of(study), protocol, *of_all_sites(study))
+        open_ones = [name for name, (low, high) in attack.bounds.items() if " in 20" in name and low != high]
+        assert len(open_ones) > 50
+        return recovered(attack, open_ones)
+
+    assert of_years() == []
+    monkeypatch.setattr(gate, "decide", only_small)
+    assert len(of_years()) >= 5
 
 
 def test_the_attack_finds_no_remainder_of_one_to_ten(gated: Document, protocol: Protocol) -> None:
@@ -393,10 +477,6 @@ def test_the_same_attack_recovers_counts_from_an_ungated_report(
     protocol: Protocol,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def only_small(ledger: Ledger) -> Decisions:
-        small = {k for k, c in ledger.counts.items() if c.role == "printed" and 1 <= c.value < ledger.minimum}
-        return Decisions(ledger, frozenset(small), frozenset(), frozenset())
-
     monkeypatch.setattr(gate, "decide", only_small)
     attack, targets = attack_on(build_report(small_cohort.read, protocol), protocol)
     remainders = [name for name in attack.bounds if " without " in name]

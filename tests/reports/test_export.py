@@ -3,11 +3,23 @@
 import polars as pl
 import pytest
 
+from pipelines.analyses import ANALYSES
 from pipelines.protocol import Protocol
 from pipelines.reports import Study, keys
-from pipelines.reports.export import released
+from pipelines.reports.export import RULES, WITHOUT_ROWS, released, why_without_rows
 
-COUNTS = ("count", "subjects", "events", "responders", "at_risk", "subjects_at_risk", "walks", "expected", "missing")
+COUNTS = (
+    "count",
+    "subjects",
+    "events",
+    "responders",
+    "at_risk",
+    "subjects_at_risk",
+    "walks",
+    "expected",
+    "observed",
+    "missing",
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +132,51 @@ def test_bars_of_the_preference_score_leave_merged_and_without_counts(
     sizes = dict(small_cohort.tables["analysis.subjects"].group_by("tier").len().iter_rows())
     drawn = [row for row in bars.drop_nulls("share").iter_rows(named=True) if row["share"] > 0]
     assert all(row["share"] * sizes[row["arm"]] > 10.4 for row in drawn)
+
+
+def test_every_table_of_results_leaves_with_rows_or_says_why_not() -> None:
+    """A new table without a rule or a reason fails here."""
+    assert set(ANALYSES) == RULES.keys() | WITHOUT_ROWS.keys()
+    assert not RULES.keys() & WITHOUT_ROWS.keys()
+    assert all(len(why_without_rows(name)) > 30 for name in WITHOUT_ROWS)
+    assert not any(why_without_rows(name) for name in RULES)
+    assert why_without_rows("brand_new") == "no rule says what of it may leave"
+
+
+def test_every_rule_lets_rows_leave_and_every_table_with_a_reason_has_none(left: dict[str, pl.DataFrame]) -> None:
+    too_few_here = {"hazard_ratios_over_time", "subgroups"}  # no day that two tiers share; no number of patients stated
+    assert not [name for name in (RULES.keys() & left.keys()) - too_few_here if left[name].is_empty()]
+    assert not [name for name in WITHOUT_ROWS.keys() & left.keys() if left[name].height]
+    assert len(RULES.keys() & left.keys()) > 15
+
+
+def test_years_of_enrolment_leave_as_the_report_prints_them(left: dict[str, pl.DataFrame], study: Study) -> None:
+    rows = left["completeness_trend"]
+    for row in rows.filter(pl.col("site_id").is_null()).iter_rows(named=True):
+        place = (row["outcome"], row["window"], row["period"])
+        for column, key in (("expected", keys.expected_in(*place)), ("observed", keys.observed_in(*place))):
+            may_leave = study.gate.is_printed(key)
+            assert row[column] == (study.gate.decisions.value(key) if may_leave else None)
+    assert rows["expected"].null_count() < rows.height
+    assert rows.filter(pl.col("site_id").is_not_null())["expected"].null_count() > 0  # too small to be told by site
+
+
+def test_where_patients_are_leaves_at_the_days_and_in_the_bands_that_are_drawn(
+    left: dict[str, pl.DataFrame], study: Study
+) -> None:
+    rows = left["ladder_occupation"]
+    moves, times = study.snapshot["analysis.transitions"], study.snapshot["analysis.time_to_event"]
+    for (tier,), part in rows.group_by("tier"):
+        bands = study.gate.bands(moves, times, str(tier))
+        alone = {states[0] for states in bands.states if len(states) == 1}
+        assert set(part["state"].to_list()) <= alone
+        assert sorted(set(part["time_days"].to_list())) == list(bands.cuts.times)
+    assert rows["at_risk"].null_count() == rows["std_error"].null_count() == rows.height > 0
+
+
+def test_own_shares_beside_published_ones_leave_in_their_own_tables_only(left: dict[str, pl.DataFrame]) -> None:
+    rows = left["literature"]
+    shares = rows.filter(pl.col("kind").is_in(["responders", "share", "incidence"]))
+    assert shares["estimate"].null_count() == shares.height > 0
+    assert rows.filter(kind="mean")["estimate"].null_count() < rows.filter(kind="mean").height
+    assert rows["published_estimate"].null_count() < rows.height

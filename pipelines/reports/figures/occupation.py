@@ -13,8 +13,9 @@ from pipelines.reports import numbers, style
 from pipelines.reports.content import Panel
 from pipelines.reports.gate import Drawn
 
-_HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
-_DEATH, _POOLED = ("#3a434c", "", 0.9), ("#9aa3ab", "||||", 0.25)
+# Lines only: a tile of dots or rings is two hundred times as long as one of lines in the SVG.
+_HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "++++", "//", "xx")
+_DEATH, _POOLED = ("#3a434c", "", 0.9), ("#9aa3ab", "----", 0.25)
 
 
 @dataclass(frozen=True)
