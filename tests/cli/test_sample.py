@@ -143,7 +143,9 @@ def test_results_are_exported_whole_for_the_protected_side(lss, sample_run, tmp_
     with open_warehouse(sample_run.command.path("snapshot"), read_only=True) as snapshot:
         results = _results(snapshot)
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert files == {f"{name}.{ending}" for name in results for ending in ("parquet", "csv")}
+    assert files == {"index.csv", *(f"{name}.{ending}" for name in results for ending in ("parquet", "csv"))}
+    index = pl.read_csv(tmp_path / "out" / "index.csv")
+    assert dict(index.select("table", "rows").iter_rows()) == {name: frame.height for name, frame in results.items()}
     for name, frame in results.items():
         assert pl.read_parquet(tmp_path / "out" / f"{name}.parquet").equals(frame)
         with (tmp_path / "out" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
@@ -157,6 +159,9 @@ def test_results_that_leave_have_passed_the_gate(lss, sample_run, tmp_path: Path
     assert done.code == 0, done.err
     with open_warehouse(sample_run.command.path("snapshot"), read_only=True) as snapshot:
         results = _results(snapshot)
+    index = pl.read_csv(tmp_path / "out" / "index.csv").filter(pl.col("rows") == 0)
+    assert index["note"].null_count() == 0
+    assert {"site_indicators", "walking_curves"} <= set(index["table"].to_list())
     shown = 0
     for name, frame in results.items():
         left = pl.read_parquet(tmp_path / "out" / f"{name}.parquet")
