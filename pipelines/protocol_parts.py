@@ -48,7 +48,11 @@ class Threshold(Part):
 
 
 class Instrument(Part):
-    """A questionnaire score or a timed walking test."""
+    """A questionnaire score or a timed walking test.
+
+    A walking test `is_fixed_time` where everybody is meant to walk until the limit, as in the six-minute walk: metres
+    are then what it measures, and the limit censors nothing.
+    """
 
     name: Word
     label: str
@@ -63,6 +67,7 @@ class Instrument(Part):
     between_group_threshold: float | None = None
     time_limit_s: float | None = Field(default=None, gt=0)
     minimum_distance_m: float | None = Field(default=None, gt=0)
+    is_fixed_time: bool = False
     units: dict[str, float] = {}
     citation: str
     thresholds: tuple[Threshold, ...] = ()
@@ -73,6 +78,8 @@ class Instrument(Part):
             raise ValueError("minimum must lie below maximum")
         if self.kind == "walking" and (self.time_limit_s is None or self.minimum_distance_m is None):
             raise ValueError("a walking test needs time_limit_s and minimum_distance_m")
+        if self.is_fixed_time and self.kind != "walking":
+            raise ValueError("is_fixed_time is for a walking test")
         if self.units and self.units.get(self.unit) != 1.0:
             raise ValueError(f"units must list {self.unit} = 1.0, the unit that values are stored in")
         return self

@@ -176,3 +176,13 @@ def test_a_log_of_amendments_that_contradicts_itself_is_refused(
 ) -> None:
     with pytest.raises(ProtocolError, match=said):
         amended(tmp_path, **changed)
+
+
+def test_only_a_walking_test_is_of_a_fixed_time(protocol: Protocol) -> None:
+    parts = [part.model_dump(mode="json") for part in protocol.instruments]
+    fixed = {part["name"] for part in parts if part["is_fixed_time"]}
+    assert fixed == {"six_minute_walk"}
+    score = next(part for part in parts if part["kind"] == "score")
+    score["is_fixed_time"] = True
+    with pytest.raises(ProtocolError, match="is_fixed_time is for a walking test"):
+        protocol.with_overrides({"instruments": parts})

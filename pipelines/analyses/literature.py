@@ -17,7 +17,6 @@ from scipy.stats import t
 from pipelines.analyses.registry import Tables
 from pipelines.analyses.rows import described_endpoints
 from pipelines.analyses.schemas import ESTIMABLE, NOT_ESTIMABLE
-from pipelines.analyses.walking import is_fixed_time
 from pipelines.protocol import Protocol
 from pipelines.protocol_parts import LiteratureMatch
 
@@ -228,10 +227,11 @@ def _level(row: Row, match: LiteratureMatch, tables: Tables, protocol: Protocol)
 def _seen(tables: Tables, match: LiteratureMatch, tier: str, window: str, protocol: Protocol) -> pl.DataFrame | None:
     """Value and baseline of those of a tier seen at a visit; None for a walking test that its limit cuts short."""
     scores = tables["analysis.scores"].filter(pl.col("instrument") == match.outcome)
-    if protocol.instrument(str(match.outcome)).kind == "walking":
-        walks = tables["analysis.walking_tests"].filter(pl.col("instrument") == match.outcome)
-        if not is_fixed_time(walks):
+    instrument = protocol.instrument(str(match.outcome))
+    if instrument.kind == "walking":
+        if not instrument.is_fixed_time:
             return None
+        walks = tables["analysis.walking_tests"].filter(pl.col("instrument") == match.outcome)
         scores = walks.rename({"distance_m": "value", "baseline_distance_m": "baseline_value"})
     return scores.filter(
         (pl.col("tier").cast(pl.String) == tier) & (pl.col("visit_window") == window) & pl.col("is_observed")

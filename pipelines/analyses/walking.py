@@ -37,9 +37,9 @@ def joint_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     pieces = []
     for name in walking_instruments(protocol):
         instrument = protocol.instrument(name)
-        of_instrument = walks.filter(pl.col("instrument") == name)
-        if is_fixed_time(of_instrument):
+        if instrument.is_fixed_time:
             continue
+        of_instrument = walks.filter(pl.col("instrument") == name)
         rows = model_rows(of_instrument, subjects, instrument)
         for window in windows(of_instrument, protocol):
             here = rows.filter(pl.col("visit_window") == window.name)
@@ -56,10 +56,11 @@ def fixed_time_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     walks = in_ladder_order(tables["analysis.walking_tests"], protocol)
     pieces = []
     for name in walking_instruments(protocol):
-        of_instrument = walks.filter(pl.col("instrument") == name)
-        if not is_fixed_time(of_instrument):
+        if not protocol.instrument(name).is_fixed_time:
             continue
-        seen = of_instrument.filter("is_observed").drop_nulls(["distance_m", "baseline_distance_m"])
+        seen = walks.filter(pl.col("instrument") == name, "is_observed").drop_nulls(
+            ["distance_m", "baseline_distance_m"]
+        )
         known = without_keys(subjects)
         rows = seen.join(known, on="episode_id", how="inner", maintain_order="left")
         for window in windows(rows, protocol):
@@ -71,15 +72,6 @@ def fixed_time_contrasts(tables: Tables, protocol: Protocol) -> pl.DataFrame:
                 labels = {"outcome": name, "window": window.name, "method": method, "measure": "mean difference"}
                 pieces.append(found.with_columns(pl.lit(v).alias(k) for k, v in labels.items()))
     return stacked(pieces)
-
-
-def is_fixed_time(walks: pl.DataFrame) -> bool:
-    """Whether a test is one of a fixed time, such as the six-minute walk: most walks end at the time limit.
-
-    The distance is then what the test measures, and nothing about it is censored.
-    """
-    share = walks.filter("is_observed")["is_at_cap"].cast(pl.Float64).mean()
-    return isinstance(share, float) and share > 0.5
 
 
 def model_rows(walks: pl.DataFrame, subjects: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:

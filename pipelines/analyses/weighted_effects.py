@@ -30,7 +30,7 @@ from pipelines.analyses.rows import (
     walking_instruments,
     windows,
 )
-from pipelines.analyses.walking import WALK_COLUMNS, is_fixed_time, model_rows, weighted_distance_ratios
+from pipelines.analyses.walking import WALK_COLUMNS, model_rows, weighted_distance_ratios
 from pipelines.analyses.weighting import OVERLAP, POPULATIONS, Weighted, weighted_contrasts
 from pipelines.models.propensity import effects
 from pipelines.models.proportions import number_needed_to_treat
@@ -120,8 +120,10 @@ def walking_ratios(tables: Tables, protocol: Protocol) -> pl.DataFrame:
     past = history(tables, protocol)
     pieces = []
     for name in in_this_set(walking_instruments(protocol), protocol):
+        if protocol.instrument(name).is_fixed_time:
+            continue
         rows = walks.filter(pl.col("instrument") == name)
-        for window in windows(rows, protocol) if not is_fixed_time(rows) else []:
+        for window in windows(rows, protocol):
             here = rows.filter(pl.col("visit_window") == window.name)
             visits = _by_strategy(here, subjects, past, name, window.name, protocol)
             for strategy, seen in visits.items():

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.analyses.responders import responders
 from pipelines.analyses.trajectories import trajectories
-from pipelines.analyses.walking import is_fixed_time, model_rows, stop_reasons
+from pipelines.analyses.walking import model_rows, stop_reasons
 from pipelines.protocol import Protocol
 
 FLAGS = {"is_observed": True, "is_escalated_before": False, "is_due": True, "is_alive": True}
@@ -121,9 +121,3 @@ def test_responders_are_counted_in_both_ways(protocol: Protocol) -> None:
     # Wilson limits of 4/7: R, prop.test(4, 7, correct = FALSE)$conf.int gives 0.250458365 0.841780145
     limits = found.filter(pl.col("method") == "observed").select("ci_low", "ci_high").row(0)
     assert limits == pytest.approx((0.250458365, 0.841780145), abs=1e-8)
-
-
-def test_a_test_that_most_walk_to_its_limit_is_one_of_a_fixed_time() -> None:
-    assert is_fixed_time(_walks([400.0, 420.0, 100.0], [True, True, False]))
-    assert not is_fixed_time(_walks([400.0, 420.0, 100.0], [True, False, False]))
-    assert not is_fixed_time(_walks([], []))
