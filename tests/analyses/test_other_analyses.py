@@ -137,7 +137,7 @@ def test_imputation_changes_nothing_where_nothing_is_missing(
     tables: Mapping[str, pl.DataFrame], protocol: Protocol
 ) -> None:
     full = protocol.with_overrides({"analysis_set": "full"})
-    subjects = tables["analysis.subjects"].drop_nulls()
+    subjects = tables["analysis.subjects"].drop_nulls([covariate.name for covariate in full.covariates])
     complete = tables["analysis.scores"].join(subjects, on="episode_id", how="semi").with_columns(
         is_observed=pl.lit(True), is_due=pl.lit(True), value=pl.col("value").fill_null(5.0)
     )  # fmt: skip

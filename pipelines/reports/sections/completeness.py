@@ -4,7 +4,19 @@ import polars as pl
 
 from pipelines.reports import keys, numbers, wording
 from pipelines.reports.completeness_counts import QUARTER, YEAR, shown_periods
-from pipelines.reports.content import Callout, Cell, Column, Figure, Panel, Paragraph, Row, Section, Shown, Table
+from pipelines.reports.content import (
+    Callout,
+    Cell,
+    Column,
+    Figure,
+    Panel,
+    Paragraph,
+    Row,
+    Section,
+    Sentence,
+    Shown,
+    Table,
+)
 from pipelines.reports.figures.trend import Line, trend_panel
 from pipelines.reports.gate import LEGEND, Drawn
 from pipelines.reports.ledger import Key
@@ -103,7 +115,8 @@ def _trend(study: Study, own: str | None) -> tuple[Paragraph | Figure | Table | 
     asked = [(q.outcome, q.window) for q in study.protocol.primary.outcomes if (rows["outcome"] == q.outcome).any()]
     lead = [said for place in asked if (said := _first_and_last(study, place, periods, own))]
     figure = _trend_figure(study, asked, periods, span, own)
-    return (*([Paragraph(" ".join(lead))] if lead else ()), figure, _trend_table(study, asked, periods, span, own))
+    told = [Paragraph(Sentence(" ".join(lead), _SOURCE))] if lead else []
+    return (*told, figure, _trend_table(study, asked, periods, span, own))
 
 
 def _drawn(study: Study, outcome: str, window: str, period: str, site: str = keys.ALL) -> Drawn | None:
