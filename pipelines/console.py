@@ -1,6 +1,6 @@
 """What `lss` shows on a terminal: progress by stage while a run goes on, and the table of `lss check`.
 
-Away from a terminal nothing of this is shown. Which lines a command ends with belongs in `cli.py`.
+Away from a terminal nothing of this is shown. Which lines a command ends with belongs in `cli/`.
 """
 
 import time

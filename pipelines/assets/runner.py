@@ -1,6 +1,6 @@
 """Runs of the job from the command line: in this process, on the home's instance, so that the UI shows them.
 
-What a run says on the screen belongs in `console.py`, exit codes in `cli.py`.
+What a run says on the screen belongs in `console.py`, exit codes in `cli/`.
 """
 
 import functools
