@@ -171,9 +171,9 @@ def _pooled(completed: Completed, contrast: Contrast, protocol: Protocol) -> pl.
 
 def _tipping_row(asked: PrimaryOutcome, shifted: pl.DataFrame, contrast: Contrast) -> pl.DataFrame:
     found = tipping_point(shifted, ["contrast"]).row(0, named=True)
+    first, last = (f"{shift:g}".replace("-", "−") for shift in (shifted["delta"][0], shifted["delta"][-1]))
     said = {
-        "held": f"the conclusion stands for every shift from {shifted['delta'].to_list()[0]:g} to "
-        f"{shifted['delta'].to_list()[-1]:g}",
+        "held": f"the conclusion stands for every shift from {first} to {last}",
         "falls": "shift of the tier's missing values at which the conclusion falls",
         "none to lose": "no difference beyond chance with values missing at random, so there is none to lose",
     }

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.protocol_parts import Contrast
-from pipelines.reports import keys, numbers, wording
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import (
     Bullets,
     Callout,
@@ -68,10 +68,9 @@ def _negative_control(study: Study, frame: pl.DataFrame) -> list[Paragraph | Bul
         if mine.height:
             said.append(f"**{study.versus(contrast)}:** {_control_verdict(mine.row(0, named=True))}")
     lead = (
-        f"**The negative control** is {wording.inside(control.label)}: an event that neither tier can "
-        "bring about or prevent. If two groups differ in it after weighting, they differ in something that weighting "
-        "did not reach, and the contrast is not shown. A control that passes is no proof: it may have too few events "
-        "to see a difference."
+        f"**The negative control**, “{control.label}”, is an event that neither tier can bring about or prevent. If "
+        "two groups differ in it after weighting, they differ in something that weighting did not reach, and "
+        "the contrast is not shown. A control that passes is no proof: it may have too few events to see a difference."
     )
     source = "results.diagnostics (check = negative control)"
     return [Paragraph(lead), Bullets(tuple(Sentence(text, source) for text in said))]
