@@ -308,13 +308,14 @@ def _run_status(home: Home, run_id: str) -> str:
 # --------------------------------------------------------------------------------------------------------------- the UI
 
 
-def test_the_ui_lists_the_run_on_the_job_s_page(lss_command, home: Home) -> None:
+def test_the_ui_lists_the_run_on_the_job_s_page(lss_command, home: Home, tmp_path: Path) -> None:
+    trouble = (tmp_path / "stderr.txt").open("w+")  # a library may tell of its leaks there when it is ended
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         lss_command("ui", "--port", str(port)),
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=trouble,
         text=True,
         env=os.environ | {HOME_VARIABLE: str(home.path)},
     )
@@ -339,6 +340,9 @@ def test_the_ui_lists_the_run_on_the_job_s_page(lss_command, home: Home) -> None
         said.splitlines()[-1] + "\n"
         == f"http://127.0.0.1:{port}/locations/lss/jobs/release_to_report  (Ctrl-C ends it)\n"
     )
+    with trouble:
+        trouble.seek(0)
+        assert "Traceback" not in trouble.read()
 
 
 def _ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
