@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from chromium import chromium
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 from ui_server import lss_ui
 
@@ -73,12 +73,15 @@ def test_the_definition_of_the_walking_outcome_is_two_clicks_away(page: Page, ad
     page.keyboard.type("walking")
     clicks[1]()
     page.get_by_text("Walking tests with change and ceiling flags").first.wait_for()
-    said = page.inner_text("body")
     assert len(clicks) <= 3
-    assert 'A test at its cap only says "at least this far"' in said  # the rule
-    assert "baseline_value AS baseline_distance_m" in said  # its SQL
-    assert "Patient and number of the episode" in said  # its columns
-    assert "Row count" in said
+    shown = expect(page.locator("body"))  # waits: parts of the page come one after the other
+    for said in (
+        'A test at its cap only says "at least this far"',  # the rule
+        "baseline_value AS baseline_distance_m",  # its SQL
+        "Patient and number of the episode",  # its columns
+        "Row count",
+    ):
+        shown.to_contain_text(said, use_inner_text=True, timeout=60_000)
 
 
 def test_one_asset_with_another_horizon_from_the_launchpad_is_stamped_and_not_published(
