@@ -18,29 +18,6 @@ YEAR, QUARTER = "year", "quarter"
 UNKNOWN = "not known"
 _VISITS = ("analysis.scores", "analysis.walking_tests")
 _PLACE = ("outcome", "window")
-
-
-def completeness_trend(tables: Tables, protocol: Protocol) -> pl.DataFrame:
-    """Shares seen with Wilson limits, by year of enrolment: every window of the primary outcomes over all sites, and
-    their own window by treating site. By quarter too, over all sites, where each patient's quarter is known.
-    """
-    windows = [window.name for window in protocol.windows]
-    due = pl.concat(
-        [tables[name].filter("is_due", "is_alive").select(_COLUMNS) for name in _VISITS], how="vertical_relaxed"
-    ).join(_periods(tables["analysis.subjects"]), on="episode_id")
-    pieces = [
-        counted
-        for asked in protocol.primary.outcomes
-        for window in windows
-        for counted in _counted(due.filter(outcome=asked.outcome, window=window), is_own=window == asked.window)
-    ]
-    counts = stacked(pieces)
-    if counts.is_empty():
-        return counts
-    shares = wilson(counts["observed"], counts["expected"])
-    return counts.with_columns(shares["estimate"], shares["ci_low"], shares["ci_high"])
-
-
 _COLUMNS = (
     "episode_id",
     "site_id",
@@ -48,6 +25,27 @@ _COLUMNS = (
     pl.col("visit_window").cast(pl.String).alias("window"),
     "is_observed",
 )
+
+
+def completeness_trend(tables: Tables, protocol: Protocol) -> pl.DataFrame:
+    """Shares seen with Wilson limits, by year of enrolment: every window of the primary outcomes over all sites, and
+    their own window by treating site. By quarter too, over all sites, where each patient's quarter is known.
+    """
+    own = {(asked.outcome, asked.window) for asked in protocol.primary.outcomes}
+    due = pl.concat(
+        [tables[name].filter("is_due", "is_alive").select(_COLUMNS) for name in _VISITS], how="vertical_relaxed"
+    ).join(_periods(tables["analysis.subjects"]), on="episode_id")
+    pieces = [
+        counted
+        for outcome in dict.fromkeys(asked.outcome for asked in protocol.primary.outcomes)
+        for window in [window.name for window in protocol.windows]
+        for counted in _counted(due.filter(outcome=outcome, window=window), is_own=(outcome, window) in own)
+    ]
+    counts = stacked(pieces)
+    if counts.is_empty():
+        return counts
+    shares = wilson(counts["observed"], counts["expected"])
+    return counts.with_columns(shares["estimate"], shares["ci_low"], shares["ci_high"])
 
 
 def _periods(subjects: pl.DataFrame) -> pl.DataFrame:

@@ -96,3 +96,12 @@ def test_a_patient_whose_year_is_not_known_is_counted_apart(protocol: Protocol) 
 
 def test_nobody_due_gives_no_row(protocol: Protocol) -> None:
     assert completeness_trend(tables(("A", 2020, None, [OPEN])), protocol).is_empty()
+
+
+def test_an_outcome_asked_about_at_two_visits_is_counted_once(protocol: Protocol) -> None:
+    twice = [{"outcome": "nrs_leg", "window": "3m"}, {"outcome": "nrs_leg", "window": "12m"}]
+    asked = protocol.with_overrides({"primary.outcomes": twice})
+    early = ("3m", True, True, True)
+    found = completeness_trend(tables(("A", 2020, None, [early, SEEN]), ("A", 2020, None, [MISSED])), asked)
+    assert rows(found) == [("year", "2020", None, 2, 1), ("year", "2020", "A", 2, 1)]
+    assert rows(found, "3m") == [("year", "2020", None, 1, 1), ("year", "2020", "A", 1, 1)]

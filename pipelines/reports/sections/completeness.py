@@ -210,7 +210,7 @@ def _trend_table(study: Study, asked: list[tuple[str, str]], periods: list[str],
         ]
     else:
         columns = [Column(window.label) for window in study.protocol.windows]
-        for outcome, _ in asked:
+        for outcome in dict.fromkeys(outcome for outcome, _ in asked):
             rows.append(Row((study.protocol.instrument(outcome).short_label,), "group"))
             rows += [
                 Row((period, *[cell(outcome, w.name, period, keys.ALL) for w in study.protocol.windows]), indent=1)
