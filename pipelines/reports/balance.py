@@ -16,6 +16,7 @@ from pipelines.protocol import Protocol
 from pipelines.reports import keys, numbers
 from pipelines.reports.content import Cell, Shown
 from pipelines.reports.gate import Drawn
+from pipelines.reports.ledger import Key
 from pipelines.reports.study import Study
 
 UNWEIGHTED = "unweighted"
@@ -83,6 +84,14 @@ def printed_part(protocol: Protocol, term: str) -> tuple[str, str] | None:
         return None
     found = _LEVEL.match(term)
     return (found["name"], found["level"]) if found else (term, "true")
+
+
+def behind_odds(protocol: Protocol, term: str, tier: str, reference: str) -> list[Key]:
+    """What an odds ratio of a term rests on: patients of both tiers and, of an indicator, those of them who have it."""
+    arms = (tier, reference)
+    part = printed_part(protocol, term) if is_of_counts(protocol, term) else None
+    own = [keys.characteristic(*part, arm) for arm in arms] if part else []
+    return [*own, *[keys.patients(arm) for arm in arms]]
 
 
 def label(protocol: Protocol, term: str) -> str:

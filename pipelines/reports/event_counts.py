@@ -8,7 +8,7 @@ from itertools import pairwise
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import ESCALATION, REPEAT, Endpoint
+from pipelines.protocol_parts import ESCALATION, REPEAT, Contrast, Endpoint
 from pipelines.reports import keys
 from pipelines.reports.ledger import DETAIL, IMPORTANT, USUAL, Key, Ledger
 
@@ -35,6 +35,12 @@ def drawn(protocol: Protocol, tier: str) -> list[str]:
     headline = [e.name for e in protocol.endpoints if e.is_descriptive][:1] or [e.name for e in protocol.endpoints][:1]
     own = [c.endpoint for c in protocol.contrasts if tier in (c.tier, c.reference) and c.endpoint is not None]
     return list(dict.fromkeys([*headline, *own]))
+
+
+def by_the_end(protocol: Protocol, contrast: Contrast, endpoint: str) -> tuple[Key, Key]:
+    """Events of both arms by the last horizon: what an estimate over all of follow-up rests on."""
+    last = max(protocol.horizons(protocol.endpoint(endpoint)))
+    return keys.events(endpoint, contrast.tier, last), keys.events(endpoint, contrast.reference, last)
 
 
 def enter_events(ledger: Ledger, frame: pl.DataFrame, contrasts: pl.DataFrame, protocol: Protocol) -> None:

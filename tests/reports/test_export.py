@@ -119,6 +119,27 @@ def test_differences_of_indicators_leave_as_their_counts_allow(
     assert (kept["smd"] - kept["before"]).abs().max() <= 0.0051
 
 
+def test_odds_of_what_few_have_stay_as_on_the_report(small_cohort, protocol: Protocol) -> None:  # type: ignore[no-untyped-def]
+    strict = Study(small_cohort.read, protocol.with_overrides({"disclosure.minimum_count": 40}))
+    patients = small_cohort.tables["analysis.subjects"].group_by("tier")
+    ill = dict(patients.agg(pl.col("diabetes").sum()).iter_rows())
+    odds = released(strict, "treatment_choice", small_cohort.tables["results.treatment_choice"])
+    rows = odds.filter(term="diabetes")
+    few = [min(ill[row["tier"]], ill[row["reference"]]) < 40 for row in rows.iter_rows(named=True)]
+    assert any(few)
+    assert [value is None for value in rows["estimate"]] == few
+    assert odds.filter(term="age_years")["estimate"].null_count() < odds.filter(term="age_years").height
+
+
+def test_models_of_time_stay_where_an_arm_has_few_events(small_cohort, protocol: Protocol) -> None:  # type: ignore[no-untyped-def]
+    fits = small_cohort.tables["results.parametric_fits"]
+    assert released(Study(small_cohort.read, protocol), "parametric_fits", fits)["aic"].count() > 0
+    strict = Study(small_cohort.read, protocol.with_overrides({"disclosure.minimum_count": 10_000}))
+    assert released(strict, "parametric_fits", fits)["aic"].count() == 0
+    opinions = small_cohort.tables["results.sensitivity"]
+    assert released(strict, "sensitivity", opinions)["estimate"].count() == 0
+
+
 def test_bars_of_the_preference_score_leave_merged_and_without_counts(
     left: dict[str, pl.DataFrame],
     small_cohort,  # type: ignore[no-untyped-def]

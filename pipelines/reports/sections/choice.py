@@ -56,10 +56,7 @@ def _odds(study: Study, found: pl.DataFrame, term: str) -> Cell:
     row = found.row(0, named=True)
     digits = 2 if row["ci_high"] < 9.95 else 1
     text = numbers.with_limits(row["estimate"], row["ci_low"], row["ci_high"], digits)
-    arms = (row["tier"], row["reference"])
-    part = balance.printed_part(study.protocol, term) if balance.is_of_counts(study.protocol, term) else None
-    own = [keys.characteristic(*part, arm) for arm in arms] if part else []
-    return study.gate.text(text, *own, *[keys.patients(arm) for arm in arms])
+    return study.gate.text(text, *balance.behind_odds(study.protocol, term, row["tier"], row["reference"]))
 
 
 def _scores_table(study: Study) -> list[Table]:
