@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from pipelines.protocol_parts import Contrast
-from pipelines.reports import keys
+from pipelines.reports import event_counts, keys
 from pipelines.reports.ledger import Key
 from pipelines.reports.study import Study
 
@@ -126,8 +126,7 @@ def hazards_of(study: Study, contrast: Contrast) -> Finding:
         method=pl.col("adjustment"), measure=pl.lit("hazard ratio"), p_adjusted=pl.lit(None, pl.Float64)
     )
     finding = _finding(mine, contrast, contrast.endpoint, "all follow-up", measures=("hazard ratio",))
-    last = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
-    return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, last)))
+    return _if_enough(study, finding, *event_counts.by_the_end(study.protocol, contrast, contrast.endpoint))
 
 
 def times_of(study: Study, contrast: Contrast) -> Finding:
@@ -144,8 +143,7 @@ def times_of(study: Study, contrast: Contrast) -> Finding:
         method=pl.col("adjustment"), measure=pl.lit("difference in time lost")
     )
     finding = _finding(named, contrast, contrast.endpoint, f"{last:g} days", measures=("difference in time lost",))
-    horizon = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
-    return _if_enough(study, finding, *_arms(finding, lambda tier: keys.events(finding.outcome, tier, horizon)))
+    return _if_enough(study, finding, *event_counts.by_the_end(study.protocol, contrast, contrast.endpoint))
 
 
 def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:

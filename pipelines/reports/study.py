@@ -6,7 +6,7 @@ from functools import cached_property
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import Contrast, Instrument, PrimaryOutcome
+from pipelines.protocol_parts import Contrast, Instrument
 from pipelines.reports import keys, numbers, wording
 from pipelines.reports.gate import Gate
 from pipelines.reports.ledger import Decisions
@@ -59,14 +59,9 @@ class Study:
         found = set(outcomes)
         return [i for i in self.protocol.instruments if i.kind == kind and i.name in found]
 
-    @property
-    def asked(self) -> tuple[PrimaryOutcome, ...]:
-        """Primary outcomes first, then secondary ones."""
-        return self.protocol.primary.outcomes + self.protocol.primary.secondary_outcomes
-
     def is_asked(self, outcome: str) -> bool:
         """Whether an outcome is a primary or secondary one."""
-        return any(question.outcome == outcome for question in self.asked)
+        return any(question.outcome == outcome for question in self.protocol.primary.questions)
 
     def release_fact(self, column: str) -> str:
         """A fact about the release (`release`, `linkage`, …); empty where unknown."""

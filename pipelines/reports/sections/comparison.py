@@ -38,7 +38,7 @@ def comparisons(study: Study) -> Section:
         "Multiplicity is allowed for in the primary questions (Holm)."
     )
     blocks: list[Paragraph | Figure | Table] = [opening]
-    panels = [*outcome_panels(study, study.asked), *endpoint_panels(study)]
+    panels = [*outcome_panels(study, study.protocol.primary.questions), *endpoint_panels(study)]
     if panels:
         blocks.append(
             Figure(
@@ -49,7 +49,7 @@ def comparisons(study: Study) -> Section:
                 "crosses the vertical line is compatible with no difference. Inside the grey band a difference is held "
                 "too small to matter between groups. Where square and circle lie far apart, case mix explains much.",
                 source=_SOURCE,
-                traces=traces(study, study.asked),
+                traces=traces(study, study.protocol.primary.questions),
             )
         )
     blocks += [*_contrast_tables(study), *_failure_table(study)]
@@ -152,7 +152,7 @@ _COLUMNS = (
 
 def _contrast_tables(study: Study) -> list[Table]:
     rows: list[Row] = []
-    for question in study.asked:
+    for question in study.protocol.primary.questions:
         findings = [f for f in of_outcome(study, question.outcome, question.window) if f.leading is not None]
         if not findings:
             continue
@@ -182,7 +182,8 @@ def _measure(findings: Sequence[Finding]) -> str:
 
 
 def _methods(study: Study) -> str:
-    found = [f.leading.method for q in study.asked for f in of_outcome(study, q.outcome, q.window) if f.leading]
+    asked = study.protocol.primary.questions
+    found = [f.leading.method for q in asked for f in of_outcome(study, q.outcome, q.window) if f.leading]
     return "; ".join(dict.fromkeys(found))
 
 

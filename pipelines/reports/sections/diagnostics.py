@@ -108,7 +108,7 @@ def _crossover(study: Study, frame: pl.DataFrame) -> list[Paragraph]:
 
 def _asked(study: Study, failed: pl.DataFrame) -> pl.DataFrame:
     """Failed checks that bear on a primary or secondary question, or on all of a contrast."""
-    windows = {(q.outcome, q.window) for q in study.asked}
+    windows = {(q.outcome, q.window) for q in study.protocol.primary.questions}
     endpoints = {c.name: c.endpoint for c in study.protocol.contrasts}
     keep = []
     for row in failed.iter_rows(named=True):

@@ -94,7 +94,7 @@ def _by_question(
 ) -> tuple[Row, ...]:
     """A group of rows a question: one for each of the lines, with a cell a contrast."""
     body: list[Row] = []
-    for question in study.asked:
+    for question in study.protocol.primary.questions:
         here = _at(rows, question)
         if here.is_empty():
             continue
@@ -102,15 +102,49 @@ def _by_question(
         body.append(Row((label,), "group"))
         digits = _digits(study, question.outcome, here)
         for name, chosen in lines:
-            found = {row["contrast"]: row for row in here.filter(chosen).iter_rows(named=True)}
-            cells = [
-                cell(study, found[c.name], digits, *_arms(question.outcome, question.window, c))
-                if c.name in found
-                else numbers.ABSENT
-                for c in study.protocol.contrasts
-            ]
-            if found:
+            found = here.filter(chosen)
+            if found.height:
+                cells = _across_contrasts(study, found, question.outcome, question.window, digits, cell)
                 body.append(Row((name, *cells), indent=1))
+    return tuple(body)
+
+
+def _across_contrasts(
+    study: Study, rows: pl.DataFrame, outcome: str, window: str, digits: int, cell: Callable[..., Cell] = estimate_cell
+) -> list[Cell]:
+    """A cell a contrast, of its row among these."""
+    found = {row["contrast"]: row for row in rows.iter_rows(named=True)}
+    return [
+        cell(study, found[c.name], digits, *_arms(outcome, window, c)) if c.name in found else numbers.ABSENT
+        for c in study.protocol.contrasts
+    ]
+
+
+def _across_tiers(study: Study, rows: pl.DataFrame, outcome: str, window: str, digits: int) -> list[Cell]:
+    """A cell a tier, of its row among these."""
+    found = {row["tier"]: row for row in rows.iter_rows(named=True)}
+    return [
+        estimate_cell(study, found[tier], digits, keys.seen(outcome, window, tier)) if tier in found else numbers.ABSENT
+        for tier in study.tiers
+    ]
+
+
+def _by_outcome(
+    study: Study,
+    rows: pl.DataFrame,
+    cells: Callable[[Study, pl.DataFrame, str, str, int], list[Cell]],
+    last: Callable[[pl.DataFrame], list[Row]] = lambda _: [],
+) -> tuple[Row, ...]:
+    """A group of rows an outcome: one for each visit at which it was seen, and what comes last of its rows."""
+    body: list[Row] = []
+    for outcome in rows["outcome"].unique(maintain_order=True):
+        here = rows.filter(pl.col("outcome") == outcome)
+        body.append(Row((study.protocol.instrument(outcome).label,), "group"))
+        for window in [w.name for w in study.protocol.windows if (here["window"] == w.name).any()]:
+            at = here.filter(pl.col("window") == window)
+            shown = cells(study, at, outcome, window, digits_of(study, outcome))
+            body.append(Row((study.window_label(window), *shown), indent=1))
+        body += last(here)
     return tuple(body)
 
 
@@ -118,7 +152,7 @@ def _by_question(
 
 
 def _side_by_side(study: Study, rows: pl.DataFrame) -> Table | None:
-    asked = pl.concat([_at(rows, question) for question in study.asked]) if study.asked else rows.clear()
+    asked = pl.concat([rows.clear(), *(_at(rows, question) for question in study.protocol.primary.questions)])
     lines = [(one.label, one.rows) for one in _ESTIMATORS if asked.filter(one.rows).height]
     if len(lines) < 2:
         return None
@@ -169,26 +203,16 @@ def _by_visit(study: Study, rows: pl.DataFrame) -> Table | None:
     mine = rows.filter(_REPEATED.rows)
     if mine.is_empty():
         return None
-    body: list[Row] = []
-    for outcome in mine["outcome"].unique(maintain_order=True):
-        here = mine.filter(pl.col("outcome") == outcome)
-        body.append(Row((study.protocol.instrument(outcome).label,), "group"))
-        for window in [w.name for w in study.protocol.windows if (here["window"] == w.name).any()]:
-            found = {row["contrast"]: row for row in here.filter(pl.col("window") == window).iter_rows(named=True)}
-            cells = [
-                estimate_cell(study, found[c.name], digits_of(study, outcome), *_arms(outcome, window, c))
-                if c.name in found
-                else numbers.ABSENT
-                for c in study.protocol.contrasts
-            ]
-            body.append(Row((study.window_label(window), *cells), indent=1))
-        fewest = [_degrees(study, here.filter(pl.col("contrast") == c.name), c) for c in study.protocol.contrasts]
-        body.append(Row(("Degrees of freedom, fewest", *fewest), indent=1))
+
+    def fewest(rows: pl.DataFrame) -> list[Row]:
+        cells = [_degrees(study, rows.filter(pl.col("contrast") == c.name), c) for c in study.protocol.contrasts]
+        return [Row(("Degrees of freedom, fewest", *cells), indent=1)]
+
     return Table(
         "table-repeated",
         "Differences at every visit from all visits together (MMRM)",
         _columns(study, "Visit", "Difference (95 % CI)"),
-        tuple(body),
+        _by_outcome(study, mine, _across_contrasts, fewest),
         reading="A mixed model for repeated measures with visit by tier, baseline by visit and the covariates, fitted "
         "by restricted likelihood: right where a missed visit depends on what was seen before. Degrees of freedom are "
         f"Satterthwaite's, to the nearest 5; above {_MANY} they make no difference.",
@@ -228,24 +252,11 @@ def _means(study: Study) -> Table | None:
     rows = frame.filter(pl.col("method").str.starts_with(_MMRM) & pl.col("method").str.ends_with(_ADJUSTED_MEAN))
     if rows.is_empty():
         return None
-    body: list[Row] = []
-    for outcome in rows["outcome"].unique(maintain_order=True):
-        body.append(Row((study.protocol.instrument(outcome).label,), "group"))
-        here = rows.filter(pl.col("outcome") == outcome)
-        for window in [w.name for w in study.protocol.windows if (here["window"] == w.name).any()]:
-            found = {row["tier"]: row for row in here.filter(pl.col("window") == window).to_dicts()}
-            cells = [
-                estimate_cell(study, found[tier], digits_of(study, outcome), keys.seen(outcome, window, tier))
-                if tier in found
-                else numbers.ABSENT
-                for tier in study.tiers
-            ]
-            body.append(Row((study.window_label(window), *cells), indent=1))
     return Table(
         "table-adjusted-means",
         "Adjusted means by visit and tier (MMRM)",
         (Column("Visit", "left"), *[Column(study.short(tier)) for tier in study.tiers]),
-        tuple(body),
+        _by_outcome(study, rows, _across_tiers),
         reading="What the model expects of each tier had it been given to patients with the covariates of all (95 % "
         "interval). The five tiers stand beside each other to be described; only neighbours are compared.",
         source="results.trajectories (method = MMRM, adjusted mean)",

@@ -102,8 +102,7 @@ def _of_contrast(study: Study, contrast: Contrast, rows: pl.DataFrame, names: li
     if rows.is_empty():
         return []
     endpoint = study.protocol.endpoint(str(contrast.endpoint))
-    last = max(study.protocol.horizons(endpoint))
-    arms = [keys.events(endpoint.name, tier, last) for tier in (contrast.tier, contrast.reference)]
+    arms = event_counts.by_the_end(study.protocol, contrast, endpoint.name)
     found = {row["distribution"]: row for row in rows.iter_rows(named=True)}
     ratios = [estimate_cell(study, found[n], 2, *arms) if n in found else numbers.ABSENT for n in names]
     return [
@@ -113,7 +112,7 @@ def _of_contrast(study: Study, contrast: Contrast, rows: pl.DataFrame, names: li
     ]
 
 
-def _aic(study: Study, row: Found | None, arms: list[Key]) -> Cell:
+def _aic(study: Study, row: Found | None, arms: tuple[Key, Key]) -> Cell:
     if row is None or row["status"] != "estimable" or row["aic"] is None:
         return Shown(numbers.ABSENT, is_withheld=True)
     return replace(study.gate.number(row["aic"], 0, *arms), trace=row.get("trace") or "")

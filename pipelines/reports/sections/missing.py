@@ -105,7 +105,7 @@ def _weights_table(study: Study) -> list[Table]:
     if frame.is_empty():
         return []
     body: list[Row] = []
-    for question in study.asked:
+    for question in study.protocol.primary.questions:
         mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
         if mine.is_empty():
             continue

@@ -19,7 +19,7 @@ def responders(study: Study) -> Section:
     """Share of patients that improved by each threshold of the protocol, at the primary visits."""
     title = "Responders at each threshold"
     frame = study.snapshot.rows("results.responders", method="observed")
-    asked = [q for q in study.asked if frame.height and _has(frame, q.outcome, q.window)]
+    asked = [q for q in study.protocol.primary.questions if frame.height and _has(frame, q.outcome, q.window)]
     asked.sort(key=lambda q: study.protocol.instrument(q.outcome).kind == "walking")  # scores side by side
     if not asked:
         return not_applicable("responders", title, "No responder threshold could be judged in this release.")

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
-from pipelines.reports import keys, numbers, wording
+from pipelines.reports import event_counts, keys, numbers, wording
 from pipelines.reports.content import Cell, Column, Figure, Panel, Paragraph, Row, Section, Table
 from pipelines.reports.estimates import estimate_cell, withheld_notes
 from pipelines.reports.figures.choices import ChoiceRow, choices_panel
@@ -147,7 +147,7 @@ def _population_table(study: Study) -> list[Table]:
     """Overlap beside everyone and the tier's own patients, and beside the hypothetical strategy."""
     frame = study.snapshot["results.contrasts"]
     body: list[Row] = []
-    for question in study.asked:
+    for question in study.protocol.primary.questions:
         mine = _leading(frame, question)
         if mine.is_empty():
             continue
@@ -178,7 +178,7 @@ def _population_table(study: Study) -> list[Table]:
             "longer an effect in everyone. If nobody escalated: those who did count as not seen and are made up for by "
             "weights; withheld where more than "
             f"{numbers.percent(study.protocol.diagnostics.crossover_maximum)} of an arm escalated.",
-            notes=withheld_notes(study, [_leading(frame, question) for question in study.asked]),
+            notes=withheld_notes(study, [_leading(frame, question) for question in study.protocol.primary.questions]),
             source="results.contrasts (method = propensity-weighted …)",
         )
     ]
@@ -201,7 +201,7 @@ def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
     own = frame.filter((pl.col("estimator") == "MMRM") & (pl.col("strategy") == "treatment policy"))
     body: list[Row] = []
     notes: list[str] = []
-    for question in study.asked:
+    for question in study.protocol.primary.questions:
         is_here = (pl.col("outcome") == question.outcome) & (pl.col("window") == question.window)
         mine = opinions.filter(is_here)
         if mine.is_empty():
@@ -323,8 +323,7 @@ def _hidden_endpoints(study: Study, frame: pl.DataFrame) -> list[Row]:
         )
         if mine.is_empty() or contrast.endpoint is None:
             continue
-        last = max(study.protocol.horizons(study.protocol.endpoint(contrast.endpoint)))
-        arms = [keys.events(contrast.endpoint, tier, last) for tier in (contrast.tier, contrast.reference)]
+        arms = event_counts.by_the_end(study.protocol, contrast, contrast.endpoint)
         label = f"Later operation (hazard ratio): {study.versus(contrast)}"
         body.append(Row((label, _e_cell(study, mine, arms), "not asked: censoring ends what is seen")))
     return body

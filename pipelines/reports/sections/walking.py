@@ -71,7 +71,7 @@ def _limit_note(instrument: Instrument) -> Callout:
 
 
 def _drawn(study: Study, frame: pl.DataFrame, instrument: Instrument) -> list[WalkingBlock]:
-    window = next(q.window for q in study.asked if q.outcome == instrument.name)
+    window = next(q.window for q in study.protocol.primary.questions if q.outcome == instrument.name)
     blocks = [
         _over_time(study, frame, instrument),
         _stopping(study, instrument, window),
