@@ -1,8 +1,8 @@
 """The study protocol: read from TOML, validated and hashed.
 
-Every choice that a researcher would argue about is a field of one of its parts; `protocol_parts.py` holds them. What is
-done with a choice belongs in `sql/` and in the rooms; nothing here reads data. How SQL sees the protocol is in
-`protocol_tables.py`.
+Every choice that a researcher would argue about is a field of one of its parts: `protocol_parts.py` holds what is
+studied, `protocol_rules.py` what data and results are held to. What is done with a choice belongs in `sql/` and in the
+rooms; nothing here reads data. How SQL sees the protocol is in `protocol_tables.py`.
 """
 
 import hashlib
@@ -17,14 +17,10 @@ from pydantic import Field, ValidationError, model_validator
 from pipelines.protocol_parts import (
     ESCALATION,
     REPEAT,
-    Amendment,
-    Anonymity,
     Competing,
     Contrast,
     Covariate,
     Days,
-    Diagnostics,
-    Disclosure,
     EffectModifier,
     Endpoint,
     Episodes,
@@ -34,15 +30,13 @@ from pipelines.protocol_parts import (
     MissingData,
     Part,
     Primary,
-    Records,
     Relapse,
-    ReleaseChanges,
     Sensitivity,
-    Sites,
     Tier,
     Window,
     require_unique,
 )
+from pipelines.protocol_rules import Amendment, Anonymity, Diagnostics, Disclosure, Records, ReleaseChanges, Sites
 
 
 class ProtocolError(ValueError):

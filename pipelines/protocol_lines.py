@@ -2,7 +2,7 @@
 
 TOML readers give no line numbers, so the file's text is walked: tables and arrays of tables by their headers, their
 members by `name`, those written in one line also by `outcome`. Does not belong here: what a setting means
-(`protocol_parts`).
+(`protocol_parts`, `protocol_rules`).
 """
 
 import re

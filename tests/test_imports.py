@@ -9,7 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pipelines"
 ROOMS = {"ingest", "derive", "models", "analyses", "reports", "releases", "simulate", "validation"}
-FOUNDATION = {"protocol", "protocol_lines", "protocol_parts", "protocol_tables", "warehouse", "resources"}
+FOUNDATION = {
+    "protocol",
+    "protocol_lines",
+    "protocol_parts",
+    "protocol_rules",
+    "protocol_tables",
+    "warehouse",
+    "resources",
+}
 FRIENDS = {"analyses": {"models"}, "validation": {"analyses", "models", "simulate", "ingest", "releases"}}
 KNOW_DAGSTER = {"cli", "definitions", "assets"}
 

@@ -22,7 +22,7 @@ from pipelines.analyses.weighting import OVERLAP, Weighted
 from pipelines.models._frames import reason_of
 from pipelines.models.weighted_failure import weighted_incidence
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import Diagnostics
+from pipelines.protocol_rules import Diagnostics
 
 SAMPLE_SIZE = "effective sample size"
 MODELLED = "balance of modelled terms"

@@ -22,7 +22,7 @@ from pipelines.models.funnel import limit_names, ratio_limits
 from pipelines.models.proportions import wilson
 from pipelines.models.shrinkage import random_intercept
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import Sites
+from pipelines.protocol_rules import Sites
 
 LEVEL = 0.95
 ABOVE, BELOW = "signal for review: more than expected", "signal for review: fewer than expected"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import ExplainedChange, ReleaseChanges
+from pipelines.protocol_rules import ExplainedChange, ReleaseChanges
 from pipelines.warehouse import Warehouse
 
 CHANGES = "quality.changes"

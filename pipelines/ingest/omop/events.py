@@ -7,7 +7,7 @@ import polars as pl
 
 from pipelines.ingest.tables import FILE, LINE
 from pipelines.protocol import Protocol
-from pipelines.protocol_parts import Records
+from pipelines.protocol_rules import Records
 
 _PLACE = [FILE, LINE]
 
