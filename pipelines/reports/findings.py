@@ -3,7 +3,7 @@
 Reads `results.contrasts` and `results.hazard_ratios`; wording is in `sentences.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -99,7 +99,7 @@ def of_outcome(study: Study, outcome: str, window: str) -> list[Finding]:
     """Findings of an instrument at a window, one a contrast of the protocol, in its order."""
     rows = study.snapshot.rows("results.contrasts", outcome=outcome, window=window)
     found = [_finding(rows, contrast, outcome, window) for contrast in study.protocol.contrasts]
-    return [_if_enough(study, f, *_arms(f, lambda tier: keys.seen(outcome, window, tier))) for f in found]
+    return [_if_enough(study, f, *keys.seen_in_arms(outcome, window, f.contrast)) for f in found]
 
 
 def of_endpoint(study: Study, contrast: Contrast) -> list[Finding]:
@@ -146,10 +146,6 @@ def times_of(study: Study, contrast: Contrast) -> Finding:
     return _if_enough(study, finding, *event_counts.by_the_end(study.protocol, contrast, contrast.endpoint))
 
 
-def _arms(finding: Finding, key: Callable[[str], Key]) -> tuple[Key, Key]:
-    return key(finding.contrast.tier), key(finding.contrast.reference)
-
-
 def _if_enough(study: Study, finding: Finding, *arms: Key) -> Finding:
     """The finding, blinded if an arm is smaller than the smallest count that may be shown."""
     known = replace(finding, rests_on=arms)
@@ -159,7 +155,8 @@ def _if_enough(study: Study, finding: Finding, *arms: Key) -> Finding:
 def _if_countable(study: Study, finding: Finding) -> Finding:
     """The finding of an incidence; unadjusted, it would give away an arm's events where these may not be printed."""
     days = float(finding.window.removesuffix(" days"))
-    arms = _arms(finding, lambda tier: keys.events(finding.outcome, tier, days))
+    contrast = finding.contrast
+    arms = tuple(keys.events(finding.outcome, tier, days) for tier in (contrast.tier, contrast.reference))
     finding = replace(finding, rests_on=arms)
     if not study.gate.rests_on_enough(*arms):
         return _blinded(study, finding, both=True)

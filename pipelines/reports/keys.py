@@ -3,6 +3,7 @@
 What the counts are and how they hang together is for `counts.py`.
 """
 
+from pipelines.protocol_parts import Contrast
 from pipelines.reports.ledger import Key
 
 ALL = "all"
@@ -28,6 +29,11 @@ def characteristic(variable: str, level: str, tier: str) -> Key:
 def seen(outcome: str, window: str, tier: str) -> Key:
     """Patients with a value at a visit (or baseline)."""
     return ("seen", outcome, window, tier)
+
+
+def seen_in_arms(outcome: str, window: str, contrast: Contrast) -> tuple[Key, Key]:
+    """Patients of a contrast's two arms seen at a visit: what an estimate of the visit rests on."""
+    return seen(outcome, window, contrast.tier), seen(outcome, window, contrast.reference)
 
 
 def changed(outcome: str, window: str, tier: str) -> Key:

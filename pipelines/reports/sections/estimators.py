@@ -73,11 +73,7 @@ def estimators(study: Study) -> Section:
 
 
 def _at(rows: pl.DataFrame, question: PrimaryOutcome) -> pl.DataFrame:
-    return rows.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
-
-
-def _arms(outcome: str, window: str, contrast: Contrast) -> tuple[Key, Key]:
-    return keys.seen(outcome, window, contrast.tier), keys.seen(outcome, window, contrast.reference)
+    return rows.filter(outcome=question.outcome, window=question.window)
 
 
 def _digits(study: Study, outcome: str, rows: pl.DataFrame) -> int:
@@ -115,7 +111,9 @@ def _across_contrasts(
     """A cell a contrast, of its row among these."""
     found = {row["contrast"]: row for row in rows.iter_rows(named=True)}
     return [
-        cell(study, found[c.name], digits, *_arms(outcome, window, c)) if c.name in found else numbers.ABSENT
+        cell(study, found[c.name], digits, *keys.seen_in_arms(outcome, window, c))
+        if c.name in found
+        else numbers.ABSENT
         for c in study.protocol.contrasts
     ]
 
@@ -228,7 +226,7 @@ def _degrees(study: Study, rows: pl.DataFrame, contrast: Contrast) -> Cell:
         return numbers.ABSENT
     row = known.sort("df").row(0, named=True)
     said = f">{_MANY}" if row["df"] > _MANY else f"{ABOUT}{round_count(round(row['df']))}"
-    return study.gate.text(said, *_arms(row["outcome"], row["window"], contrast))
+    return study.gate.text(said, *keys.seen_in_arms(row["outcome"], row["window"], contrast))
 
 
 def _rungs(study: Study, rows: pl.DataFrame) -> str:

@@ -106,7 +106,7 @@ def _weights_table(study: Study) -> list[Table]:
         return []
     body: list[Row] = []
     for question in study.protocol.primary.questions:
-        mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+        mine = frame.filter(outcome=question.outcome, window=question.window)
         if mine.is_empty():
             continue
         given = ", ".join(mine["given"].unique(maintain_order=True))
@@ -156,7 +156,7 @@ def _rules_table(study: Study) -> list[Table]:
     shown = [(name, label) for name, label in _RULES if (rows["missing_data"] == name).any()]
     body: list[Row] = []
     for question in study.protocol.primary.outcomes:
-        mine = rows.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+        mine = rows.filter(outcome=question.outcome, window=question.window)
         if mine.is_empty():
             continue
         label = f"{study.protocol.instrument(question.outcome).label}, {study.window_label(question.window)}"

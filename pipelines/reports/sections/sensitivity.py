@@ -56,11 +56,7 @@ def _curves(study: Study, frame: pl.DataFrame) -> list[Panel]:
     made = []
     for question in study.protocol.primary.outcomes:
         for contrast in study.protocol.contrasts:
-            mine = rows.filter(
-                (pl.col("outcome") == question.outcome)
-                & (pl.col("window") == question.window)
-                & (pl.col("contrast") == contrast.name)
-            )
+            mine = rows.filter(outcome=question.outcome, window=question.window, contrast=contrast.name)
             panel = _curve(study, mine, question, contrast)
             made += [panel] if panel is not None else []
     return made
@@ -77,7 +73,7 @@ def _specifications(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _curve(study: Study, rows: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Panel | None:
-    arms = arms_of(question.outcome, question.window, contrast)
+    arms = keys.seen_in_arms(question.outcome, question.window, contrast)
     is_ratio = (rows["measure"] == _RATIO).any() if rows.height else False
     digits = 2 if is_ratio else digits_of(study, question.outcome)
     drawn = []
@@ -237,7 +233,7 @@ def _opinions_table(study: Study, frame: pl.DataFrame) -> list[Table]:
 def _opinion(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contrast: Contrast) -> Cell:
     if found.is_empty():
         return numbers.ABSENT
-    arms = arms_of(question.outcome, question.window, contrast)
+    arms = keys.seen_in_arms(question.outcome, question.window, contrast)
     return estimate_cell(study, found.row(0, named=True), digits_of(study, question.outcome), *arms)
 
 
@@ -264,11 +260,7 @@ def _cell(
         return numbers.ABSENT
     row = found.row(0, named=True)
     digits = 2 if row["measure"] == _RATIO else digits_of(study, question.outcome)
-    return estimate_cell(study, row, digits, *arms_of(question.outcome, question.window, contrast))
-
-
-def arms_of(outcome: str, window: str, contrast: Contrast) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return keys.seen(outcome, window, contrast.tier), keys.seen(outcome, window, contrast.reference)
+    return estimate_cell(study, row, digits, *keys.seen_in_arms(question.outcome, question.window, contrast))
 
 
 # ------------------------------------------------------------------------------------- hidden confounders, the missing
@@ -298,15 +290,11 @@ def _hidden_outcomes(study: Study, frame: pl.DataFrame) -> list[Row]:
     body: list[Row] = []
     for question in study.protocol.primary.outcomes:
         for contrast in study.protocol.contrasts:
-            mine = frame.filter(
-                (pl.col("outcome") == question.outcome)
-                & (pl.col("window") == question.window)
-                & (pl.col("contrast") == contrast.name)
-            )
+            mine = frame.filter(outcome=question.outcome, window=question.window, contrast=contrast.name)
             e_value, tipping = (mine.filter(pl.col("analysis") == name) for name in ("E-value", "tipping point"))
             if e_value.is_empty() and tipping.is_empty():
                 continue
-            arms = arms_of(question.outcome, question.window, contrast)
+            arms = keys.seen_in_arms(question.outcome, question.window, contrast)
             label = f"{study.protocol.instrument(question.outcome).short_label}: {study.versus(contrast)}"
             body.append(Row((label, _e_cell(study, e_value, arms), _tipping(study, tipping, question, contrast))))
     return body
@@ -344,7 +332,7 @@ def _tipping(study: Study, found: pl.DataFrame, question: PrimaryOutcome, contra
         return "not asked: a walking test" if study.protocol.instrument(question.outcome).kind == "walking" else "–"
     row = found.row(0, named=True)
     said = _tipping_words(study, row, question, contrast)
-    shown = study.gate.text(said, *arms_of(question.outcome, question.window, contrast))
+    shown = study.gate.text(said, *keys.seen_in_arms(question.outcome, question.window, contrast))
     return replace(shown, trace=row.get("trace") or "")
 
 

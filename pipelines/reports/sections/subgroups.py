@@ -6,11 +6,10 @@ from typing import Any
 import polars as pl
 
 from pipelines.protocol_parts import Contrast, PrimaryOutcome
-from pipelines.reports import numbers
+from pipelines.reports import keys, numbers
 from pipelines.reports.content import Figure, Panel, Paragraph, Section, Sentence, Shown
 from pipelines.reports.figures.forest import ForestAxis, ForestRow, Mark, forest_panel
 from pipelines.reports.sections import not_applicable
-from pipelines.reports.sections.sensitivity import arms_of
 from pipelines.reports.sentences import digits_of
 from pipelines.reports.study import Study
 
@@ -57,7 +56,7 @@ def _group_traces(study: Study, frame: pl.DataFrame) -> tuple[tuple[str, str], .
 
 
 def _subgroup_panel(study: Study, frame: pl.DataFrame, question: PrimaryOutcome) -> Panel | None:
-    mine = frame.filter((pl.col("outcome") == question.outcome) & (pl.col("window") == question.window))
+    mine = frame.filter(outcome=question.outcome, window=question.window)
     is_ratio = study.protocol.instrument(question.outcome).kind == "walking"
     rows = []
     for modifier in study.protocol.effect_modifiers:
@@ -98,7 +97,7 @@ def _group_mark(
     least = study.protocol.diagnostics.subjects_per_arm_minimum
     if least < study.gate.minimum:
         return Mark(Shown("withheld", is_withheld=True))
-    arms = arms_of(question.outcome, question.window, contrast)
+    arms = keys.seen_in_arms(question.outcome, question.window, contrast)
     p = "" if row["p_interaction"] is None else f"; p {numbers.p_value(row['p_interaction'])}"
     text = study.gate.text(f"{numbers.with_limits(row['estimate'], row['ci_low'], row['ci_high'], digits)}{p}", *arms)
     return Mark(text, *(study.gate.drawn(row[n], digits + 1, *arms) for n in ("estimate", "ci_low", "ci_high")))
